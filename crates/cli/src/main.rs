@@ -1,0 +1,3 @@
+//! The anthropic-ecs command line.
+
+fn main() {}

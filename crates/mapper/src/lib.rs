@@ -1,0 +1,235 @@
+//! From a raw activity to an ECS document.
+//!
+//! [`Mapper::map`] takes the bytes of one record of Anthropic's Compliance API activity feed and
+//! appends the bytes of one Elastic Common Schema 9.4.0 document. It is pure (no IO; the same bytes in
+//! give the same bytes out) and total: every JSON object that has an `id` or a `type` is mapped, whatever else it holds, and
+//! every non-empty value of it is in the document. What it knows comes from the tables of
+//! [`model::tables`]; this crate knows no activity type by name.
+//!
+//! The way of a record: [`record`] parses it, [`map`] finds a rule for each field and fills slots,
+//! then writes the slots in document order ([`program`] holds both, compiled from the tables), with
+//! finished pieces for address and client from [`fragments`]. What no index would take whole goes to
+//! `anthropic.audit.metadata`, tagged.
+
+mod cache;
+mod exact;
+mod flatten;
+mod fragments;
+mod json;
+mod map;
+mod message;
+mod program;
+mod record;
+mod tags;
+mod time;
+mod unknown;
+mod url;
+mod value;
+
+pub mod enrich;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use model::tables::{EcsFields, Tables};
+use thiserror::Error;
+
+pub use tags::Tags;
+
+use enrich::GeoDatabases;
+use program::Program;
+
+/// The ECS version of the documents.
+pub const ECS_VERSION: &str = "9.4.0";
+
+/// How deep a value may nest before the rest of it is written as a JSON string.
+pub const MAX_DEPTH: usize = 64;
+
+/// What can be chosen about the documents.
+#[derive(Debug, Clone)]
+pub struct MapperOptions {
+    /// `data_stream.namespace`.
+    pub namespace: String,
+    /// Keep the raw record, byte for byte, in `event.original`.
+    pub preserve_original: bool,
+    /// Write the SHA-256 of the raw record to `event.hash`.
+    pub event_hash: bool,
+    /// Larger records are refused, in bytes.
+    pub max_record_bytes: usize,
+}
+
+impl Default for MapperOptions {
+    fn default() -> Self {
+        Self {
+            namespace: "default".to_owned(),
+            preserve_original: false,
+            event_hash: false,
+            max_record_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Everything that does not change from record to record; shared by all mappers.
+pub struct Mapping {
+    program: Program,
+    ecs: EcsFields,
+    geo: GeoDatabases,
+    options: MapperOptions,
+    /// What stands between `@timestamp` and `event`.
+    head: Vec<u8>,
+}
+
+impl Mapping {
+    /// Compiles the tables.
+    #[must_use]
+    pub fn new(tables: Tables, geo: GeoDatabases, options: MapperOptions) -> Self {
+        let mut head = b"\"data_stream\":{\"dataset\":\"anthropic.audit\",\"namespace\":".to_vec();
+        json::push_string(&mut head, &options.namespace);
+        let rest = format!(",\"type\":\"logs\"}},\"ecs\":{{\"version\":\"{ECS_VERSION}\"}},");
+        head.extend_from_slice(rest.as_bytes());
+        Self { program: Program::compile(tables), ecs: EcsFields::builtin(), geo, options, head }
+    }
+
+    /// The tables the mapping was compiled from.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.program.tables
+    }
+
+    /// The open GeoIP databases.
+    #[must_use]
+    pub fn geo(&self) -> &GeoDatabases {
+        &self.geo
+    }
+}
+
+/// Maps records, one after the other; each thread has its own.
+pub struct Mapper {
+    mapping: Arc<Mapping>,
+    parser: record::Parser,
+    state: map::State,
+    /// `event.ingested`, when the caller sets it.
+    ingested: Option<String>,
+}
+
+/// What became of a record, beside the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapped<'m> {
+    /// `event.id`, which is also the id a document is to be stored under.
+    pub event_id: &'m str,
+    /// `event.action`; empty when the record has no type.
+    pub activity_type: &'m str,
+    /// What was unusual about the record.
+    pub tags: Tags,
+}
+
+/// The record cannot be made a document; it belongs to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Unmappable {
+    /// The bytes are not JSON.
+    #[error("not JSON: expected {expected} at byte {offset}")]
+    NotJson {
+        /// What would have been right there.
+        expected: &'static str,
+        /// Byte offset in the record.
+        offset: usize,
+    },
+    /// A JSON value, but no object.
+    #[error("not a JSON object but {found}")]
+    NotAnObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// Neither `id` nor `type`: this is no activity.
+    #[error("not an activity: the object has neither `id` nor `type`")]
+    NotAnActivity,
+    /// The record is larger than allowed.
+    #[error("{size} bytes, more than the {limit} allowed")]
+    TooLarge {
+        /// The record's size in bytes.
+        size: usize,
+        /// The largest size allowed in bytes.
+        limit: usize,
+    },
+}
+
+impl Unmappable {
+    /// A short name for counters and dead letters.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotJson { .. } => "not_json",
+            Self::NotAnObject { .. } => "not_an_object",
+            Self::NotAnActivity => "not_an_activity",
+            Self::TooLarge { .. } => "too_large",
+        }
+    }
+
+    /// Where in the record the fault lies, in bytes from its start.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        match self {
+            Self::NotJson { offset, .. } => *offset,
+            Self::NotAnObject { .. } | Self::NotAnActivity | Self::TooLarge { .. } => 0,
+        }
+    }
+}
+
+impl Mapper {
+    /// A mapper with empty caches.
+    #[must_use]
+    pub fn new(mapping: Arc<Mapping>) -> Self {
+        let state = map::State::new(&mapping.program);
+        Self { mapping, parser: record::Parser::new(), state, ingested: None }
+    }
+
+    /// Sets or clears the `event.ingested` of the documents to come, in UTC.
+    pub fn set_ingested(&mut self, at: Option<DateTime<Utc>>) {
+        self.ingested = at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+    }
+
+    /// Appends the document for `raw`, one JSON object without a line end, to `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmappable`], and then nothing is appended.
+    pub fn map(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<Mapped<'_>, Unmappable> {
+        let limit = self.mapping.options.max_record_bytes;
+        if raw.len() > limit {
+            return Err(Unmappable::TooLarge { size: raw.len(), limit });
+        }
+        let start = out.len();
+        let (mapping, state, ingested) = (&*self.mapping, &mut self.state, self.ingested.as_deref());
+        let mapped = self.parser.parse(raw, |record| {
+            let mut keep_original = mapping.options.preserve_original;
+            loop {
+                let verdict = map::map(mapping, state, record, keep_original, ingested, out);
+                if verdict != map::Verdict::Mapped {
+                    out.truncate(start);
+                }
+                match verdict {
+                    map::Verdict::Mapped => return Some(Ok(())),
+                    map::Verdict::NotAnObject(found) => return Some(Err(Unmappable::NotAnObject { found })),
+                    map::Verdict::NotAnActivity => return Some(Err(Unmappable::NotAnActivity)),
+                    map::Verdict::NeedsOriginal => keep_original = true,
+                    map::Verdict::NeedsExactNumbers => return None,
+                }
+            }
+        });
+        if raw.len() > LARGE_RECORD {
+            self.parser.shrink(LARGE_RECORD);
+            self.state.shrink(&self.mapping.program);
+        }
+        match mapped {
+            Ok(Ok(())) => Ok(self.state.mapped()),
+            Ok(Err(unmappable)) => Err(unmappable),
+            Err(not_json) => {
+                Err(Unmappable::NotJson { expected: not_json.expected, offset: not_json.offset })
+            }
+        }
+    }
+}
+
+/// What a record of more than this makes the buffers grow by is given back.
+const LARGE_RECORD: usize = 1 << 20;

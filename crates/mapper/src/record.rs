@@ -1,0 +1,230 @@
+//! A raw record, parsed: simd-json's tape, with every number's own text within reach.
+//!
+//! Two parsers stand behind one [`Record`]. The fast one is simd-json on reused buffers. Where it
+//! refuses a record (integers beyond 64 bits, lone surrogates, very deep nesting) or would change one
+//! (a fraction turned into the nearest `f64`), [`crate::exact`] reads the same bytes without loss.
+
+use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded};
+
+use crate::exact::{self, Exact};
+
+/// The reused buffers of both parsers.
+pub(crate) struct Parser {
+    input: Vec<u8>,
+    buffers: Buffers,
+    tape: Tape<'static>,
+}
+
+/// The record is not JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotJson {
+    /// What was expected at the offset.
+    pub(crate) expected: &'static str,
+    /// Byte offset in the record.
+    pub(crate) offset: usize,
+}
+
+impl Parser {
+    pub(crate) fn new() -> Self {
+        Self { input: Vec::new(), buffers: Buffers::new(4096), tape: Tape(Vec::new()) }
+    }
+
+    /// Parses `raw` and calls `read` with the result. `read` gets it once, or twice if it answers
+    /// `None` to say that it met a fraction: the second time every number's text is at hand.
+    pub(crate) fn parse<R>(
+        &mut self,
+        raw: &[u8],
+        mut read: impl FnMut(&Record<'_>) -> Option<R>,
+    ) -> Result<R, NotJson> {
+        // simd-json unescapes strings in place and reads past the end: it gets a padded copy.
+        let padded = raw.len() + INPUT_PADDING;
+        if self.input.len() < padded {
+            self.input.resize(padded.next_power_of_two(), 0);
+        }
+        self.input[..raw.len()].copy_from_slice(raw);
+        let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let parsed = fill_tape_padded(&mut self.input[..padded], raw.len(), &mut self.buffers, &mut tape);
+        let answer = match parsed {
+            Ok(()) => read(&Record { nodes: &tape.0, exact: None, raw }),
+            Err(_) => None,
+        };
+        self.tape = tape.reset();
+        match answer {
+            Some(answer) => Ok(answer),
+            None => Self::parse_exactly(raw, read),
+        }
+    }
+
+    #[cold]
+    fn parse_exactly<R>(raw: &[u8], mut read: impl FnMut(&Record<'_>) -> Option<R>) -> Result<R, NotJson> {
+        let exact = exact::parse(raw)?;
+        let nodes = exact.nodes();
+        let answer = read(&Record { nodes: &nodes, exact: Some(&exact), raw });
+        answer.ok_or(NotJson { expected: "a readable record", offset: 0 })
+    }
+
+    /// Gives back what one huge record made the buffers grow by.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        if self.input.len() > bytes {
+            *self = Self::new();
+        }
+    }
+}
+
+/// A parsed record: a flat list of nodes, the root first, every container before its content.
+pub(crate) struct Record<'a> {
+    pub(crate) nodes: &'a [Node<'a>],
+    exact: Option<&'a Exact<'a>>,
+    pub(crate) raw: &'a [u8],
+}
+
+/// A scalar, as seen by those who write it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Text(&'a str),
+    /// An integer of up to 64 bits.
+    Int(i64),
+    /// An integer beyond `i64`, up to `u64`.
+    Big(u64),
+    /// Any other number, by its own text; `None` when the fast parser has lost it.
+    Number(Option<&'a str>),
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn node(&self, at: u32) -> Node<'a> {
+        self.nodes.get(at as usize).copied().unwrap_or(Node::Static(StaticNode::Null))
+    }
+
+    /// The index of the node behind `at` and all it contains.
+    #[inline]
+    pub(crate) fn after(&self, at: u32) -> u32 {
+        match self.nodes.get(at as usize) {
+            Some(Node::Object { count, .. } | Node::Array { count, .. }) => at + 1 + *count as u32,
+            _ => at + 1,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn text(&self, at: u32) -> Option<&'a str> {
+        match self.nodes.get(at as usize) {
+            Some(Node::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The scalar at `at`; `None` for a container.
+    #[inline]
+    pub(crate) fn scalar(&self, at: u32) -> Option<Scalar<'a>> {
+        Some(match *self.nodes.get(at as usize)? {
+            Node::String(text) => Scalar::Text(text),
+            Node::Static(StaticNode::Null) => Scalar::Null,
+            Node::Static(StaticNode::Bool(value)) => Scalar::Bool(value),
+            Node::Static(number) => self.number(at, number),
+            Node::Object { .. } | Node::Array { .. } => return None,
+        })
+    }
+
+    fn number(&self, at: u32, number: StaticNode) -> Scalar<'a> {
+        match (number, self.exact) {
+            (_, Some(exact)) => match exact.number_text(at) {
+                Some(text) if !text.starts_with('-') => {
+                    text.parse().map(Scalar::Int).or_else(|_| text.parse().map(Scalar::Big))
+                }
+                Some(text) if text != "-0" => text.parse().map(Scalar::Int),
+                other => return Scalar::Number(other),
+            }
+            .unwrap_or(Scalar::Number(exact.number_text(at))),
+            (StaticNode::I64(value), None) => Scalar::Int(value),
+            (StaticNode::U64(value), None) => i64::try_from(value).map_or(Scalar::Big(value), Scalar::Int),
+            (_, None) => Scalar::Number(None),
+        }
+    }
+
+    /// The keys and values of the object at `at`, as node indexes.
+    pub(crate) fn members(&self, at: u32) -> Members<'a, '_> {
+        let left = match self.nodes.get(at as usize) {
+            Some(Node::Object { len, .. }) => *len,
+            _ => 0,
+        };
+        Members { record: self, next: at + 1, left }
+    }
+
+    /// The items of the array at `at`, as node indexes.
+    pub(crate) fn items(&self, at: u32) -> Items<'a, '_> {
+        let left = match self.nodes.get(at as usize) {
+            Some(Node::Array { len, .. }) => *len,
+            _ => 0,
+        };
+        Items { record: self, next: at + 1, left }
+    }
+
+    pub(crate) fn is_object(&self, at: u32) -> bool {
+        matches!(self.nodes.get(at as usize), Some(Node::Object { .. }))
+    }
+
+    pub(crate) fn is_array(&self, at: u32) -> bool {
+        matches!(self.nodes.get(at as usize), Some(Node::Array { .. }))
+    }
+
+    /// Whether strings were repaired while parsing (a lone surrogate became U+FFFD).
+    pub(crate) fn is_repaired(&self) -> bool {
+        self.exact.is_some_and(Exact::is_repaired)
+    }
+
+    /// Whether the value is `null`, `""`, `{}`, `[]` or made of nothing else.
+    pub(crate) fn is_empty(&self, at: u32) -> bool {
+        self.is_empty_within(at, crate::MAX_DEPTH)
+    }
+
+    fn is_empty_within(&self, at: u32, depth: usize) -> bool {
+        match self.nodes.get(at as usize) {
+            None | Some(Node::Static(StaticNode::Null)) => true,
+            Some(Node::String(text)) => text.is_empty(),
+            Some(Node::Static(_)) => false,
+            Some(Node::Object { len: 0, .. } | Node::Array { len: 0, .. }) => true,
+            Some(_) if depth == 0 => false,
+            Some(Node::Object { .. }) => self.members(at).all(|(_, value)| self.is_empty_within(value, depth - 1)),
+            Some(Node::Array { .. }) => self.items(at).all(|item| self.is_empty_within(item, depth - 1)),
+        }
+    }
+}
+
+/// Iterates over an object.
+pub(crate) struct Members<'a, 'r> {
+    record: &'r Record<'a>,
+    next: u32,
+    left: usize,
+}
+
+impl Iterator for Members<'_, '_> {
+    type Item = (u32, u32);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let (key, value) = (self.next, self.next + 1);
+        self.next = self.record.after(value);
+        Some((key, value))
+    }
+}
+
+/// Iterates over an array.
+pub(crate) struct Items<'a, 'r> {
+    record: &'r Record<'a>,
+    next: u32,
+    left: usize,
+}
+
+impl Iterator for Items<'_, '_> {
+    type Item = u32;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let item = self.next;
+        self.next = self.record.after(item);
+        Some(item)
+    }
+}

@@ -1,0 +1,111 @@
+//! Times as the feed writes them, turned into what an Elasticsearch `date` or `date_nanos` accepts.
+//!
+//! The feed uses RFC 3339 with 0, 3 or 6 fraction digits and `Z` or `+00:00`; some directories write
+//! no zone, which means UTC. The fraction is kept digit by digit: a document never claims more or less
+//! precision than its source.
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+
+/// How well a text could be written as a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    /// Nothing was lost.
+    Whole,
+    /// Digits beyond nanoseconds were cut off.
+    Cut,
+    /// The text is no time that an index accepts; nothing was written.
+    Refused,
+}
+
+/// `date_nanos` reaches from 1970 to 2262.
+const YEARS: std::ops::RangeInclusive<i32> = 1970..=2261;
+const NANOSECOND_DIGITS: usize = 9;
+
+/// Appends `text` in UTC with a `Z`, or a bare date as it is, without quotes.
+pub(crate) fn push_utc(out: &mut Vec<u8>, text: &str) -> Wrote {
+    if text.len() < 19 {
+        return push_date(out, text);
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        let utc = time.naive_utc();
+        if !YEARS.contains(&utc.year()) || text.get(17..19) == Some("60") {
+            return Wrote::Refused;
+        }
+        let fraction = fraction_of(text);
+        if time.offset().local_minus_utc() == 0 && text.as_bytes().get(10) == Some(&b'T') {
+            out.extend_from_slice(&text.as_bytes()[..19]);
+        } else {
+            out.extend_from_slice(utc.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
+        }
+        return push_fraction(out, fraction);
+    }
+    // No zone: UTC.
+    match NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f") {
+        Ok(time) if YEARS.contains(&time.year()) && text.get(17..19) != Some("60") => {
+            out.extend_from_slice(time.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
+            push_fraction(out, fraction_of(text))
+        }
+        _ => Wrote::Refused,
+    }
+}
+
+fn push_date(out: &mut Vec<u8>, text: &str) -> Wrote {
+    match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        Ok(date) if text.len() == 10 && YEARS.contains(&date.year()) => {
+            out.extend_from_slice(text.as_bytes());
+            Wrote::Whole
+        }
+        _ => Wrote::Refused,
+    }
+}
+
+/// The digits behind the point, if there is one.
+fn fraction_of(text: &str) -> &str {
+    let Some(rest) = text.get(19..).and_then(|rest| rest.strip_prefix('.')) else { return "" };
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    &rest[..end]
+}
+
+fn push_fraction(out: &mut Vec<u8>, fraction: &str) -> Wrote {
+    let kept = &fraction[..fraction.len().min(NANOSECOND_DIGITS)];
+    if !kept.is_empty() {
+        out.push(b'.');
+        out.extend_from_slice(kept.as_bytes());
+    }
+    out.push(b'Z');
+    if kept.len() == fraction.len() { Wrote::Whole } else { Wrote::Cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_their_precision_and_become_utc() {
+        let cases = [
+            ("2026-04-10T08:09:10Z", Some("2026-04-10T08:09:10Z"), Wrote::Whole),
+            ("2026-04-10T08:09:10.120Z", Some("2026-04-10T08:09:10.120Z"), Wrote::Whole),
+            ("2026-04-10T08:09:10.123456+00:00", Some("2026-04-10T08:09:10.123456Z"), Wrote::Whole),
+            ("2026-04-10T08:09:10+02:00", Some("2026-04-10T06:09:10Z"), Wrote::Whole),
+            ("2026-04-10T08:09:10", Some("2026-04-10T08:09:10Z"), Wrote::Whole),
+            ("2026-04-10t08:09:10z", Some("2026-04-10T08:09:10Z"), Wrote::Whole),
+            ("2026-04-10 08:09:10Z", Some("2026-04-10T08:09:10Z"), Wrote::Whole),
+            ("2026-04-10T08:09:10.1234567891Z", Some("2026-04-10T08:09:10.123456789Z"), Wrote::Cut),
+            ("2026-04-10", Some("2026-04-10"), Wrote::Whole),
+            ("2026-04-31", None, Wrote::Refused),
+            ("2026-4-1", None, Wrote::Refused),
+            ("2026-04-10T25:09:10Z", None, Wrote::Refused),
+            ("2016-12-31T23:59:60Z", None, Wrote::Refused),
+            ("1969-12-31T23:59:59Z", None, Wrote::Refused),
+            ("9999-12-31T23:59:59Z", None, Wrote::Refused),
+            ("yesterday, at noon or so", None, Wrote::Refused),
+            ("ääääääääääääääääääää", None, Wrote::Refused),
+            ("", None, Wrote::Refused),
+        ];
+        for (text, expected, wrote) in cases {
+            let mut out = Vec::new();
+            assert_eq!(push_utc(&mut out, text), wrote, "{text}");
+            assert_eq!(String::from_utf8(out).unwrap(), expected.unwrap_or_default(), "{text}");
+        }
+    }
+}

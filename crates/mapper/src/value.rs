@@ -1,0 +1,251 @@
+//! Writing one value the way its index type wants it, or refusing to.
+//!
+//! A value is refused when an index of the declared type would refuse the whole document because of
+//! it; the caller then keeps it elsewhere. Empty values never get here.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use crate::program::Write;
+use crate::record::{Record, Scalar};
+use crate::time::{self, Wrote};
+use crate::{json, url};
+
+/// Writes the values of one record.
+pub(crate) struct Values<'r, 'a> {
+    pub(crate) record: &'r Record<'a>,
+    /// A fraction was met whose text the fast parser has lost.
+    pub(crate) inexact: Cell<bool>,
+    /// A key stood twice in one object.
+    pub(crate) duplicate_key: Cell<bool>,
+}
+
+/// What became of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is written whole.
+    Written,
+    /// It is written, but some of it had to be cut: the original must be kept too.
+    Cut,
+    /// Nothing was written.
+    Refused,
+}
+
+impl From<bool> for Outcome {
+    fn from(written: bool) -> Self {
+        if written { Self::Written } else { Self::Refused }
+    }
+}
+
+impl<'r, 'a> Values<'r, 'a> {
+    pub(crate) fn new(record: &'r Record<'a>) -> Self {
+        Self { record, inexact: Cell::new(false), duplicate_key: Cell::new(false) }
+    }
+
+    /// Appends the value at `node`; on refusal `out` may hold a beginning, which the caller cuts off.
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>, node: u32, write: Write) -> Outcome {
+        let text = self.record.text(node);
+        match (write, text) {
+            (Write::Keyword, Some(text)) => {
+                json::push_string(out, text);
+                Outcome::Written
+            }
+            (Write::Date, Some(text)) => date(out, text),
+            _ => self.write_rest(out, node, write, text),
+        }
+    }
+
+    fn write_rest(&self, out: &mut Vec<u8>, node: u32, write: Write, text: Option<&'a str>) -> Outcome {
+        match write {
+            Write::Keyword => self.one_or_list(out, node, Self::keyword).into(),
+            Write::KeywordArray => self.list(out, node, Self::keyword).into(),
+            Write::Long => self.one_or_list(out, node, Self::long).into(),
+            Write::Double => self.one_or_list(out, node, Self::double).into(),
+            Write::Boolean => self.one_or_list(out, node, Self::boolean).into(),
+            Write::Date => self.one_or_list(out, node, Self::date).into(),
+            Write::Ip => self.one_or_list(out, node, Self::ip).into(),
+            Write::IpArray => self.list(out, node, Self::ip).into(),
+            Write::Flattened => self.flattened(out, node).into(),
+            Write::UrlPort => match text.and_then(|text| url::split(text).port) {
+                Some(port) => {
+                    self.push_integer(out, i64::from(port));
+                    Outcome::Written
+                }
+                None => Outcome::Refused,
+            },
+            _ => match text.and_then(|text| part(text, write)).filter(|part| !part.is_empty()) {
+                Some(part) => {
+                    json::push_string(out, part);
+                    Outcome::Written
+                }
+                None => Outcome::Refused,
+            },
+        }
+    }
+
+    /// The text that a copy under `write` has, when it is text.
+    pub(crate) fn text_of(&self, node: u32, write: Write) -> Option<&'a str> {
+        let text = self.record.text(node)?;
+        match write {
+            Write::Ip | Write::IpArray => Some(text).filter(|text| text.parse::<IpAddr>().is_ok()),
+            _ => part(text, write).filter(|part| !part.is_empty()),
+        }
+    }
+
+    fn one_or_list(&self, out: &mut Vec<u8>, node: u32, one: fn(&Self, &mut Vec<u8>, u32) -> bool) -> bool {
+        if self.record.is_array(node) { self.list(out, node, one) } else { one(self, out, node) }
+    }
+
+    /// Writes an array of scalars without its empty items; a scalar becomes an array of one.
+    fn list(&self, out: &mut Vec<u8>, node: u32, one: fn(&Self, &mut Vec<u8>, u32) -> bool) -> bool {
+        out.push(b'[');
+        if self.record.is_array(node) {
+            let mut first = true;
+            for item in self.record.items(node) {
+                if self.record.is_empty(item) {
+                    continue;
+                }
+                if !first {
+                    out.push(b',');
+                }
+                first = false;
+                if !one(self, out, item) {
+                    return false;
+                }
+            }
+        } else if !one(self, out, node) {
+            return false;
+        }
+        out.push(b']');
+        true
+    }
+
+    fn keyword(&self, out: &mut Vec<u8>, node: u32) -> bool {
+        match self.record.scalar(node) {
+            Some(Scalar::Text(text)) => json::push_string(out, text),
+            Some(Scalar::Null) | None => return false,
+            Some(other) => {
+                out.push(b'"');
+                self.push_scalar(out, other);
+                out.push(b'"');
+            }
+        }
+        true
+    }
+
+    fn long(&self, out: &mut Vec<u8>, node: u32) -> bool {
+        match self.record.scalar(node) {
+            Some(Scalar::Int(value)) => self.push_integer(out, value),
+            _ => return false,
+        }
+        true
+    }
+
+    fn double(&self, out: &mut Vec<u8>, node: u32) -> bool {
+        match self.record.scalar(node) {
+            Some(number @ (Scalar::Int(_) | Scalar::Big(_))) => self.push_scalar(out, number),
+            Some(Scalar::Number(None)) => {
+                self.inexact.set(true);
+                out.push(b'0');
+            }
+            Some(Scalar::Number(Some(text))) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+                out.extend_from_slice(text.as_bytes());
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn boolean(&self, out: &mut Vec<u8>, node: u32) -> bool {
+        match self.record.scalar(node) {
+            Some(value @ Scalar::Bool(_)) => self.push_scalar(out, value),
+            _ => return false,
+        }
+        true
+    }
+
+    fn date(&self, out: &mut Vec<u8>, node: u32) -> bool {
+        self.record.text(node).is_some_and(|text| date(out, text) == Outcome::Written)
+    }
+
+    fn ip(&self, out: &mut Vec<u8>, node: u32) -> bool {
+        match self.record.text(node) {
+            Some(text) if text.parse::<IpAddr>().is_ok() => json::push_string(out, text),
+            _ => return false,
+        }
+        true
+    }
+
+    fn push_integer(&self, out: &mut Vec<u8>, value: i64) {
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// Appends a scalar as JSON; a number by its own text.
+    pub(crate) fn push_scalar(&self, out: &mut Vec<u8>, scalar: Scalar<'_>) {
+        match scalar {
+            Scalar::Null => out.extend_from_slice(b"null"),
+            Scalar::Bool(true) => out.extend_from_slice(b"true"),
+            Scalar::Bool(false) => out.extend_from_slice(b"false"),
+            Scalar::Text(text) => json::push_string(out, text),
+            Scalar::Int(value) => self.push_integer(out, value),
+            Scalar::Big(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            Scalar::Number(Some(text)) => out.extend_from_slice(text.as_bytes()),
+            Scalar::Number(None) => {
+                self.inexact.set(true);
+                out.push(b'0');
+            }
+        }
+    }
+}
+
+fn date(out: &mut Vec<u8>, text: &str) -> Outcome {
+    out.push(b'"');
+    let wrote = time::push_utc(out, text);
+    out.push(b'"');
+    match wrote {
+        Wrote::Whole => Outcome::Written,
+        Wrote::Cut => Outcome::Cut,
+        Wrote::Refused => Outcome::Refused,
+    }
+}
+
+/// The part of a text that a copy takes.
+fn part(text: &str, write: Write) -> Option<&str> {
+    match write {
+        Write::Extension => {
+            let name = text.rsplit(['/', '\\']).next().unwrap_or(text);
+            name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
+        }
+        Write::LocalPart => text.rsplit_once('@').map(|(local, _)| local),
+        Write::EmailDomain => text.rsplit_once('@').map(|(_, domain)| domain),
+        Write::UrlScheme => url::split(text).scheme,
+        Write::UrlHost => url::split(text).host,
+        Write::UrlPath => Some(url::split(text).path),
+        Write::UrlQuery => url::split(text).query,
+        Write::UrlFragment => url::split(text).fragment,
+        _ => Some(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_texts() {
+        let cases = [
+            ("a.tar.gz", Write::Extension, Some("gz")),
+            (".bashrc", Write::Extension, None),
+            ("dir.d/readme", Write::Extension, None),
+            ("ada@example.com", Write::LocalPart, Some("ada")),
+            ("ada@example.com", Write::EmailDomain, Some("example.com")),
+            ("ada", Write::LocalPart, None),
+            ("https://example.com:8443/x?y#z", Write::UrlHost, Some("example.com")),
+            ("https://example.com", Write::UrlPath, Some("")),
+        ];
+        for (text, write, expected) in cases {
+            assert_eq!(part(text, write), expected, "{text} {write:?}");
+        }
+    }
+}
