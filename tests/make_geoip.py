@@ -204,7 +204,9 @@ def database(database_type, description, rows, record_size, languages=("en",)):
         left, right = (
             count if child is None else child[1] if child[0] == "node" else count + 16 + child[1] for child in node
         )
-        if record_size == 24:
+        if record_size == 32:
+            out += struct.pack(">II", left, right)
+        elif record_size == 24:
             out += left.to_bytes(3, "big") + right.to_bytes(3, "big")
         else:
             out += (left & 0xFFFFFF).to_bytes(3, "big") + bytes([left >> 24 << 4 | right >> 24]) + (right & 0xFFFFFF).to_bytes(3, "big")
@@ -259,11 +261,14 @@ def main():
     country_rows = [(n, country_record(p)) for n, p in NETWORKS + COUNTRY_ONLY]
     asn_rows = [(n, {"autonomous_system_number": a, "autonomous_system_organization": o}) for n, a, o in SYSTEMS]
     anonymous_rows = [(n, {flag: True for flag in flags}) for n, flags in ANONYMIZERS]
+    ipinfo = [("192.0.2.0/24", {"country": "NL", "country_name": "Netherlands", "continent": "EU", "continent_name": "Europe", "asn": "AS64496", "as_name": "Example Telecom B.V.", "as_domain": ""})]
     files = {
         "test-city.mmdb": city,
         "test-country.mmdb": database("GeoLite2-Country", "Test Country database", country_rows, 24, ("de", "en")),
         "test-asn.mmdb": database("GeoLite2-ASN", "Test ASN database", asn_rows, 24),
         "test-anonymous-ip.mmdb": database("GeoIP2-Anonymous-IP", "Test Anonymous IP database", anonymous_rows, 24),
+        # Another publisher's layout.
+        "test-ipinfo.mmdb": database("ipinfo generic_country_asn_free.mmdb", "Test IPinfo database", ipinfo, 32),
         # Deliberately bad: a download that stopped half-way, and a kind of database that is of no use here.
         "truncated.mmdb": city[: len(city) // 2],
         "wrong-type.mmdb": database("GeoIP2-Domain", "Test Domain database", [("192.0.2.0/24", {"domain": "example.net"})], 24),

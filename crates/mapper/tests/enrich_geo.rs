@@ -1,5 +1,7 @@
 //! GeoIP databases: what the test databases say, and every way in which one is refused.
 
+#![allow(clippy::unwrap_used, reason = "the lint's own exception covers only functions marked as tests")]
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -194,6 +196,18 @@ fn other_publishers_names_are_understood() {
 }
 
 #[test]
+fn ipinfo_knows_place_and_network_in_one() {
+    let databases = open(&["test-ipinfo.mmdb"]);
+    let record = found(&databases, "192.0.2.1").unwrap();
+    assert_eq!((record.continent_code, record.country_iso_code), (Some("EU"), Some("NL")));
+    assert_eq!((record.as_number, record.as_organization_name), (Some(64496), Some("Example Telecom B.V.")));
+    // It still gives the network where another database gives the place.
+    let databases = open(&["test-city.mmdb", "test-ipinfo.mmdb"]);
+    let record = found(&databases, "192.0.2.1").unwrap();
+    assert_eq!((record.country_name, record.as_number), (Some("The Netherlands"), Some(64496)));
+}
+
+#[test]
 fn refused_unreadable() {
     let (error, message) = refusal(&[data().join("no-such.mmdb")]);
     assert!(matches!(error, GeoError::Unreadable { .. }), "{message}");
@@ -248,7 +262,7 @@ fn refused_with_a_hole() {
 fn refused_or_harmless_with_any_byte_changed() {
     let bytes = city();
     let (mut refused, mut broken) = (0, 0);
-    for at in (0..bytes.len()).step_by(3) {
+    for at in (0..bytes.len()).step_by(11) {
         let mut changed = bytes.clone();
         changed[at] ^= 0xff;
         let Ok(databases) = GeoDatabases::open(&[file("changed.mmdb", &changed)]) else {
@@ -260,7 +274,7 @@ fn refused_or_harmless_with_any_byte_changed() {
             broken += usize::from(databases.lookup(IpAddr::from([192, 0, 2, last])).is_err());
         }
     }
-    assert!(refused * 2 > bytes.len() / 3, "{refused} of {} refused", bytes.len() / 3);
+    assert!(refused * 2 > bytes.len() / 11, "{refused} of {} refused", bytes.len() / 11);
     assert_eq!(broken, 0, "a small file is checked in full, so nothing can break later");
 }
 

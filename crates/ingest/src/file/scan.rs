@@ -126,10 +126,9 @@ impl Walk {
                     self.push(false);
                 }
                 b'[' => {
-                    if KEYS && self.depth == 1 && keys.after_data && keys.array.is_none() {
-                        if self.before(data, from, i).0 == b':' {
-                            keys.array = Some(base + i as u64);
-                        }
+                    let first = KEYS && self.depth == 1 && keys.after_data && keys.array.is_none();
+                    if first && self.before(data, from, i).0 == b':' {
+                        keys.array = Some(base + i as u64);
                     }
                     self.push(true);
                 }

@@ -382,3 +382,12 @@ fn the_limit_is_exact() {
         assert_eq!(long.len(), fits.len());
     }
 }
+
+#[test]
+fn an_object_too_long_to_keep_does_not_lead_to_line_mode() {
+    let options = Options { max_record_bytes: 16, block_bytes: 16 };
+    let input = b"{\"a\":{\"b\":[{}]}   }\n\"data\":[";
+    let whole = drain(&input[..], options).0;
+    assert_eq!(whole[1].2, b"\"data\"");
+    assert_eq!(drain(Dribble { data: input, sizes: &[1], turn: 0 }, options).0, whole);
+}

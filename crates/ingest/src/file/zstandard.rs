@@ -1,7 +1,8 @@
 //! Zstandard: frames one after the other, some of them to be skipped.
 //!
-//! Owns how much the decoder is fed at a time. The subtle thing: a call that decodes two blocks and fails at the second
-//! loses the first, so the decoder gets exactly the bytes it says it wants next, which is never more than one block.
+//! Owns how much the decoder is fed at a time. The subtle thing: a call that decodes a block and then fails at the next
+//! one's header loses the block. The decoder asks for a block together with the header that follows it, so it gets
+//! three bytes less than it wants, and the header with the next call.
 
 use super::decompress::Stored;
 use super::error::Fault;
@@ -10,6 +11,9 @@ use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 /// What the decoder wants before it has seen anything: not even a whole frame header.
 const FIRST_BYTES: usize = 5;
+
+/// The header of a block.
+const HEADER_BYTES: usize = 3;
 
 pub(crate) struct Zstandard<R> {
     stored: Stored<R>,
@@ -36,7 +40,11 @@ impl<R: Read> Zstandard<R> {
             if last && self.wanted == 0 {
                 return Ok(0);
             }
-            let feed = if self.wanted == 0 { FIRST_BYTES } else { self.wanted };
+            let feed = match self.wanted {
+                0 => FIRST_BYTES,
+                wanted if wanted > HEADER_BYTES => wanted - HEADER_BYTES,
+                wanted => wanted,
+            };
             let mut input = InBuffer::around(&stored[..feed.min(stored.len())]);
             let result = self.decoder.run(&mut input, &mut output);
             let used = input.pos();

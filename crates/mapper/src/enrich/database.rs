@@ -275,7 +275,7 @@ fn recognise(database_type: &str) -> Option<(DatabaseKind, Layout)> {
     let has =
         |words: &[&str]| lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| words.contains(&word));
     if lower.starts_with("ipinfo") {
-        let kind = if has(&["privacy"]) {
+        let kind = if lower.contains("privacy") {
             DatabaseKind::AnonymousIp
         } else if lower.contains("location") {
             DatabaseKind::City
@@ -323,4 +323,43 @@ fn something_else(bytes: &[u8]) -> Option<String> {
             bytes.len()
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_recognised_by_their_words() {
+        use DatabaseKind::{AnonymousIp, Asn, City, Country};
+        use Layout::{Flat, Network, Place};
+        for (database_type, expected) in [
+            ("GeoLite2-City", Some((City, Place))),
+            ("GeoIP2-City-Asia-Pacific", Some((City, Place))),
+            ("GeoIP2-Enterprise", Some((City, Place))),
+            ("GeoIP2-Precision-Enterprise", Some((City, Place))),
+            ("DBIP-City-Lite", Some((City, Place))),
+            ("DBIP-Location-ISP (compat=Enterprise)", Some((City, Place))),
+            ("GeoLite2-Country", Some((Country, Place))),
+            ("DBIP-Country-Lite", Some((Country, Place))),
+            ("GeoLite2-ASN", Some((Asn, Network))),
+            ("DBIP-ASN-Lite (compat=GeoLite2-ASN)", Some((Asn, Network))),
+            ("GeoIP2-ISP", Some((Asn, Network))),
+            ("GeoIP2-Anonymous-IP", Some((AnonymousIp, Network))),
+            ("GeoIP-Anonymous-Plus", Some((AnonymousIp, Network))),
+            ("ipinfo standard_location.mmdb", Some((City, Flat))),
+            ("ipinfo generic_country_asn_free.mmdb", Some((Country, Flat))),
+            ("ipinfo generic_country_free_country.mmdb", Some((Country, Flat))),
+            ("ipinfo asn.mmdb", Some((Asn, Flat))),
+            ("ipinfo privacy.mmdb", Some((AnonymousIp, Flat))),
+            ("ipinfo standard_privacy_detection.mmdb", Some((AnonymousIp, Flat))),
+            ("ipinfo generic_mnc.mmdb", None),
+            ("GeoIP2-Domain", None),
+            ("GeoIP2-Connection-Type", None),
+            ("Electricity", None),
+            ("", None),
+        ] {
+            assert_eq!(recognise(database_type), expected, "{database_type}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Owns the verdict, and what surrounds `data`. Must not know the records inside, which are those of any array.
 //!
 //! The subtle thing: an object may turn out to be a page only at its end, and a page may be too big to wait for. So an
-//! outermost object is walked for at most 64 KiB ([`LOOK_BYTES`]) noting its keys. If it ends by then, all keys are
+//! outermost object is walked for at most 64 KiB (`LOOK_BYTES`) noting its keys. If it ends by then, all keys are
 //! known and the verdict is exact: a `data` array, and neither `id` nor `type`. If not, it is a page if a `data` array
 //! has begun and neither `id`, `type`, `actor` nor `created_at` was seen. For a page the machine goes back to the first
 //! byte of its `data` and reads on from there; should `id` or `type` turn up later, what is left of the object is
