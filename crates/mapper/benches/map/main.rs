@@ -38,6 +38,9 @@ fn main() {
         ("map, geography and user agent, caches cold", Box::new(|| map(&enriched, &lines, true))),
         ("serde_json::Value program", Box::new(|| serde_value(&value_program, &lines))),
     ];
+    if let Some(only) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
+        marks.retain(|(name, _)| name.contains(&only));
+    }
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); marks.len()];
     for _ in 0..rounds {
         for ((_, mark), times) in marks.iter_mut().zip(&mut times) {

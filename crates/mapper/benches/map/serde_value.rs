@@ -9,14 +9,14 @@ use mapper::enrich::{GeoDatabases, user_agent};
 use model::tables::{ActivityRow, FieldRow, On, OutcomeRule, Tables};
 use serde_json::{Map, Value, json};
 
-pub struct Program {
+pub(crate) struct Program {
     activities: HashMap<String, ActivityRow>,
     fields: HashMap<String, Vec<FieldRow>>,
     geo: GeoDatabases,
 }
 
 impl Program {
-    pub fn new(tables: &Tables, geo: GeoDatabases) -> Self {
+    pub(crate) fn new(tables: &Tables, geo: GeoDatabases) -> Self {
         let activities = tables.activities.iter().map(|row| (row.activity_type.clone(), row.clone())).collect();
         let mut fields: HashMap<String, Vec<FieldRow>> = HashMap::new();
         for row in &tables.fields {
@@ -28,7 +28,7 @@ impl Program {
         Self { activities, fields, geo }
     }
 
-    pub fn map(&self, line: &str, out: &mut Vec<u8>) {
+    pub(crate) fn map(&self, line: &str, out: &mut Vec<u8>) {
         let Ok(Value::Object(mut record)) = serde_json::from_str::<Value>(line) else { return };
         let mut document = json!({
             "data_stream": {"dataset": "anthropic.audit", "namespace": "default", "type": "logs"},

@@ -1,0 +1,2 @@
+//! The test binary.
+fn main() {}
