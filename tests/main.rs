@@ -1,2 +1,24 @@
-//! The test binary.
-fn main() {}
+//! Everything that is shown of the program as a whole, in one test binary.
+//!
+//! [`lossless`] is the yardstick: it holds a document against its raw record and against the tables, with a
+//! JSON reader ([`json`]) and a look-up of its own, so that a fault of the mapper is not repeated here.
+//! What belongs to one crate alone is tested in that crate.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the lints' own exception covers only functions marked as tests, not their helpers"
+)]
+
+mod compat;
+mod golden;
+mod hostile;
+mod json;
+mod lossless;
+mod mutations;
+mod properties;
+mod tables;
+mod tidy;
+mod world;

@@ -1,3 +1,62 @@
-//! The anthropic-ecs command line.
+//! The `anthropic-ecs` program: which mode runs, and the exit status it ends with.
+//!
+//! Owns nothing but the way from the command line to a mode and from its end to an exit status; each
+//! mode is a module. What is written to standard output is data, what is written to standard error
+//! is for people; nothing here prints through macros, so that a closed pipe is met and not a panic.
+//!
+//! The subtle thing: the program may end while a thread still waits in a read of standard input,
+//! which nothing can interrupt. Ending the process is then the only way to end that thread.
 
-fn main() {}
+mod args;
+mod catalog;
+mod dead_letters;
+mod explain;
+mod failure;
+mod files;
+mod knowledge;
+mod normalize;
+mod stop;
+mod suggest;
+mod table;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use failure::{Ending, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        _ if cli.version => version(),
+        Some(Command::Normalize(args)) => normalize::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Catalog(args)) => catalog::run(&args),
+        None => help(),
+    };
+    let ending = ended.unwrap_or_else(|failure| {
+        if let Some(message) = failure.message() {
+            // Nobody is left to be told when standard error is closed too.
+            let _ = writeln!(io::stderr(), "anthropic-ecs: {message}");
+        }
+        failure.ending()
+    });
+    ExitCode::from(ending as u8)
+}
+
+/// Prints what this program is and what it knows.
+fn version() -> Result<Ending, Failure> {
+    let types = model::tables::ACTIVITIES.text.lines().count().saturating_sub(1);
+    let (version, ecs) = (env!("CARGO_PKG_VERSION"), mapper::ECS_VERSION);
+    writeln!(io::stdout(), "anthropic-ecs {version} (ECS {ecs}, {types} activity types)")
+        .map_err(Failure::writing)?;
+    Ok(Ending::Done)
+}
+
+/// Without a mode there is nothing to do but to say what could be done.
+fn help() -> Result<Ending, Failure> {
+    write!(io::stderr(), "{}", Cli::command().render_help()).map_err(Failure::writing)?;
+    Ok(Ending::Usage)
+}

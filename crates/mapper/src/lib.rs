@@ -6,18 +6,20 @@
 //! every non-empty value of it is in the document. What it knows comes from the tables of
 //! [`model::tables`]; this crate knows no activity type by name.
 //!
-//! The way of a record: [`record`] parses it, [`map`] finds a rule for each field and fills slots,
-//! then writes the slots in document order ([`program`] holds both, compiled from the tables), with
-//! finished pieces for address and client from [`fragments`]. What no index would take whole goes to
-//! `anthropic.audit.metadata`, tagged.
+//! The way of a record: `record` parses it, `fields` finds a rule for each field and fills slots, `map` writes
+//! the slots in document order (`program` holds both, compiled from the tables), with finished pieces
+//! for address and client from `fragments`; `plan` remembers how, for the next record of the same shape. What no
+//! index would take goes to `anthropic.audit.metadata`, tagged.
 
 mod cache;
 mod exact;
+mod fields;
 mod flatten;
 mod fragments;
 mod json;
 mod map;
 mod message;
+mod plan;
 mod program;
 mod record;
 mod tags;
@@ -25,6 +27,7 @@ mod time;
 mod unknown;
 mod url;
 mod value;
+mod writer;
 
 pub mod enrich;
 
@@ -110,6 +113,7 @@ pub struct Mapper {
     state: map::State,
     /// `event.ingested`, when the caller sets it.
     ingested: Option<String>,
+    plans: bool,
 }
 
 /// What became of a record, beside the document.
@@ -181,12 +185,23 @@ impl Mapper {
     #[must_use]
     pub fn new(mapping: Arc<Mapping>) -> Self {
         let state = map::State::new(&mapping.program);
-        Self { mapping, parser: record::Parser::new(), state, ingested: None }
+        Self { mapping, parser: record::Parser::new(), state, ingested: None, plans: true }
     }
 
     /// Sets or clears the `event.ingested` of the documents to come, in UTC.
     pub fn set_ingested(&mut self, at: Option<DateTime<Utc>>) {
-        self.ingested = at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+        let ingested = at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+        if ingested.is_some() != self.ingested.is_some() {
+            self.state.forget_plans();
+        }
+        self.ingested = ingested;
+    }
+
+    /// Whether records of a shape met before are written by a plan learnt from the first (the default) or
+    /// each by the general path. The documents are the same; this is for tests that show it, and for
+    /// measuring.
+    pub fn use_plans(&mut self, plans: bool) {
+        self.plans = plans;
     }
 
     /// Appends the document for `raw`, one JSON object without a line end, to `out`.
@@ -200,11 +215,16 @@ impl Mapper {
             return Err(Unmappable::TooLarge { size: raw.len(), limit });
         }
         let start = out.len();
-        let (mapping, state, ingested) = (&*self.mapping, &mut self.state, self.ingested.as_deref());
+        let context = map::Context {
+            mapping: &self.mapping,
+            ingested: self.ingested.as_deref(),
+            plans: self.plans && raw.len() <= LARGE_RECORD,
+        };
+        let state = &mut self.state;
         let mapped = self.parser.parse(raw, |record| {
-            let mut keep_original = mapping.options.preserve_original;
+            let mut keep_original = context.mapping.options.preserve_original;
             loop {
-                let verdict = map::map(mapping, state, record, keep_original, ingested, out);
+                let verdict = map::map(context, state, record, keep_original, out);
                 if verdict != map::Verdict::Mapped {
                     out.truncate(start);
                 }

@@ -1,25 +1,26 @@
 //! The map function: one parsed record in, one document out.
 //!
-//! Two steps. First every field finds its rule and its slot, homes before copies. Then the filled slots
-//! are written in document order, which the numbering of slots gives for free. A value that turns out not
-//! to fit its slot is kept for `anthropic.audit.metadata`, which is written last.
+//! A record whose shape has been met before is written by its plan. Any other goes the general way: its fields are
+//! sorted into slots, the filled slots are written in document order, which the numbering of slots gives for free,
+//! and what was written becomes a plan if nothing about the record was unusual. A value that turns out not to fit
+//! its slot is kept for `anthropic.audit.metadata`, which is written last.
 
 use std::collections::HashSet;
 
 use hashbrown::HashMap;
 use model::tables::Outcome;
-use sha2::{Digest, Sha256};
 
 use crate::cache::{Found, FragmentCache};
+use crate::fields::{COPY, Fields, Filled};
 use crate::flatten::is_indexable_key;
 use crate::fragments::{Address, Agent};
-use crate::message::{self, Speaker};
-use crate::program::{
-    FieldId, KindInfo, NONE, Names, OutcomeByField, Place, Program, Related, Rule, SlotId, TypeInfo, Write,
-};
+use crate::message;
+use crate::plan::{Basis, Outline, Plan, Plans};
+use crate::program::{KindInfo, OutcomeByField, Program, Related, SlotId, TypeInfo, Write};
 use crate::record::{Record, Scalar};
 use crate::tags::Tags;
 use crate::value::{self, Values};
+use crate::writer::{Op, Recorder, Recording, Writer, push_sha256};
 use crate::{Mapped, Mapping, json, unknown};
 
 /// Addresses kept; some 4,096 hit 97 of 100 look-ups of a realistic feed.
@@ -31,8 +32,6 @@ const LONGEST_AGENT: usize = 1024;
 /// Unknown types whose inference is kept.
 const UNKNOWN_TYPES: usize = 1024;
 const LONGEST_TYPE: usize = 256;
-/// From this many entries on, repetitions are looked for with a set instead of pairwise.
-const MANY: usize = 32;
 
 /// How mapping ended, or why it must be done again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,338 +45,127 @@ pub(crate) enum Verdict {
     NeedsExactNumbers,
 }
 
-/// Where a leftover comes from: the path before its key. Indexes `State::prefixes`.
-type Prefix = u16;
-const TOP: Prefix = 0;
-const ACTOR: Prefix = 1;
-/// The value is a copy: nothing is lost if it is refused.
-const COPY: Prefix = u16::MAX;
-
-/// A value in its slot.
-#[derive(Clone, Copy)]
-struct Filled {
-    node: u32,
-    write: Write,
-    prefix: Prefix,
-}
-
-/// A value without a slot; its key is the node before it.
-#[derive(Clone, Copy)]
-struct Leftover {
-    prefix: Prefix,
-    node: u32,
-}
-
 /// What is reused from record to record.
 pub(crate) struct State {
-    top: Level,
-    actor: Level,
-    slots: Vec<Filled>,
-    filled: Vec<u64>,
-    copies: Vec<(u16, u32)>,
-    related: [Vec<(u32, Write)>; 4],
-    leftovers: Vec<Leftover>,
-    prefixes: Vec<String>,
-    tags: Tags,
-    /// A time had more digits than an index keeps.
-    cut: bool,
+    fields: Fields,
+    recording: Recording,
+    plans: Plans,
     addresses: FragmentCache<Address>,
     agents: FragmentCache<Agent>,
     unknown_types: HashMap<Box<str>, TypeInfo>,
     event_id: String,
     activity_type: String,
+    tags: Tags,
 }
 
-/// The fields met in the record or in its actor.
-struct Level {
-    /// Field and value, in the order met.
-    fields: Vec<(FieldId, u32)>,
-    /// By field, its value's node plus one.
-    seen: Vec<u32>,
-    /// By field, the one that followed it last time; the last entry is for the start.
-    next: Vec<FieldId>,
-}
-
-impl Level {
-    fn new(names: &Names) -> Self {
-        Self { fields: Vec::new(), seen: vec![0; names.len()], next: vec![NONE; names.len() + 1] }
-    }
-
-    /// Sorts the members of an object into known fields and leftovers.
-    #[inline]
-    fn collect(
-        &mut self,
-        names: &Names,
-        record: &Record<'_>,
-        object: u32,
-        prefix: Prefix,
-        leftovers: &mut Vec<Leftover>,
-        tags: &mut Tags,
-    ) {
-        let first_unknown = leftovers.len();
-        let mut before = names.len();
-        for (key, value) in record.members(object) {
-            let name = record.text(key).unwrap_or_default();
-            let guess = self.next[before];
-            let field = if guess != NONE && names.name(guess) == name {
-                guess
-            } else {
-                let field = names.id(name).unwrap_or(NONE);
-                self.next[before] = field;
-                field
-            };
-            if field == NONE {
-                if !record.is_empty(value) {
-                    leftovers.push(Leftover { prefix, node: value });
-                }
-                continue;
-            }
-            before = usize::from(field);
-            let seen = &mut self.seen[before];
-            if *seen != 0 {
-                // Of a repeated key the last value counts.
-                tags.insert(Tags::DUPLICATE_KEY);
-                self.fields.retain(|(other, _)| *other != field);
-                *seen = 0;
-            }
-            if !record.is_empty(value) {
-                *seen = value + 1;
-                self.fields.push((field, value));
-            }
-        }
-        if leftovers.len() > first_unknown {
-            tags.insert(Tags::UNKNOWN_FIELD);
-            keep_last_of_each_key(record, leftovers, first_unknown, tags);
-        }
-    }
-
-    fn clear(&mut self) {
-        for (field, _) in self.fields.drain(..) {
-            self.seen[usize::from(field)] = 0;
-        }
-    }
-
-    /// The value of a field.
-    #[inline]
-    fn get(&self, field: FieldId) -> Option<u32> {
-        self.seen.get(usize::from(field)).and_then(|seen| seen.checked_sub(1))
-    }
-}
-
-/// Drops all but the last leftover of each key, from `first` on.
-fn keep_last_of_each_key(record: &Record<'_>, leftovers: &mut Vec<Leftover>, first: usize, tags: &mut Tags) {
-    let key = |leftover: &Leftover| record.text(leftover.node - 1).unwrap_or_default();
-    let unknown = &leftovers[first..];
-    let repeated: Vec<u32> = if unknown.len() <= MANY {
-        let is_repeated = |(at, leftover): (usize, &Leftover)| {
-            unknown[at + 1..].iter().any(|later| key(later) == key(leftover)).then_some(leftover.node)
-        };
-        unknown.iter().enumerate().filter_map(is_repeated).collect()
-    } else {
-        let mut later = HashSet::new();
-        unknown.iter().rev().filter(|leftover| !later.insert(key(leftover))).map(|leftover| leftover.node).collect()
-    };
-    if !repeated.is_empty() {
-        tags.insert(Tags::DUPLICATE_KEY);
-        let repeated: HashSet<u32> = repeated.into_iter().collect();
-        leftovers.retain(|leftover| !repeated.contains(&leftover.node));
-    }
+/// What every record is mapped with.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'c> {
+    pub(crate) mapping: &'c Mapping,
+    pub(crate) ingested: Option<&'c str>,
+    /// Records may be written by plans, and plans be learnt.
+    pub(crate) plans: bool,
 }
 
 impl State {
     pub(crate) fn new(program: &Program) -> Self {
-        let nothing = Filled { node: 0, write: Write::Keyword, prefix: COPY };
         Self {
-            top: Level::new(&program.top),
-            actor: Level::new(&program.actor),
-            slots: vec![nothing; program.slots.len()],
-            filled: vec![0; program.slots.len().div_ceil(64)],
-            copies: Vec::new(),
-            related: Default::default(),
-            leftovers: Vec::new(),
-            prefixes: vec![String::new(), "actor.".to_owned()],
-            tags: Tags::default(),
-            cut: false,
+            fields: Fields::new(program),
+            recording: Recording::default(),
+            plans: Plans::new(),
             addresses: FragmentCache::new(ADDRESSES, LONGEST_ADDRESS),
             agents: FragmentCache::new(AGENTS, LONGEST_AGENT),
             unknown_types: HashMap::new(),
             event_id: String::new(),
             activity_type: String::new(),
+            tags: Tags::default(),
         }
     }
 
     /// Gives back what one huge record made the lists grow by; the caches stay.
     pub(crate) fn shrink(&mut self, program: &Program) {
-        self.top = Level::new(&program.top);
-        self.actor = Level::new(&program.actor);
-        self.copies = Vec::new();
-        self.related = Default::default();
-        self.leftovers = Vec::new();
-        self.prefixes.truncate(2);
+        self.fields = Fields::new(program);
+        self.recording = Recording::default();
+    }
+
+    /// Forgets what was learnt under other options.
+    pub(crate) fn forget_plans(&mut self) {
+        self.plans.clear();
     }
 
     pub(crate) fn mapped(&self) -> Mapped<'_> {
         Mapped { event_id: &self.event_id, activity_type: &self.activity_type, tags: self.tags }
     }
+}
 
-    fn reset(&mut self) {
-        self.top.clear();
-        self.actor.clear();
-        self.filled.fill(0);
-        self.copies.clear();
-        self.leftovers.clear();
-        self.prefixes.truncate(2);
-        self.tags = Tags::default();
-        self.cut = false;
-        self.event_id.clear();
-        self.activity_type.clear();
-        for list in &mut self.related {
-            list.clear();
+/// Maps one record. On anything but [`Verdict::Mapped`], what was appended to `out` is to be cut off.
+pub(crate) fn map(
+    context: Context<'_>,
+    state: &mut State,
+    record: &Record<'_>,
+    keep_original: bool,
+    out: &mut Vec<u8>,
+) -> Verdict {
+    let outline = if context.plans && !record.is_exact() { state.plans.outline(record) } else { None };
+    let Some(outline) = outline else { return map_generally(context, state, record, keep_original, None, out) };
+    let start = out.len();
+    match map_by_plan(context, state, record, &outline, out) {
+        Some(true) => Verdict::Mapped,
+        Some(false) => {
+            // A surprise: the general path must not learn the same shape again.
+            out.truncate(start);
+            map_generally(context, state, record, keep_original, None, out)
         }
-    }
-
-    #[inline]
-    fn is_filled(&self, slot: SlotId) -> bool {
-        self.filled.get(usize::from(slot) / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
-    }
-
-    /// Fills a free slot; false if it is taken.
-    #[inline]
-    fn fill(&mut self, slot: SlotId, filled: Filled) -> bool {
-        let (word, bit) = (usize::from(slot) / 64, 1_u64 << (slot % 64));
-        match (self.filled.get_mut(word), self.slots.get_mut(usize::from(slot))) {
-            (Some(word), Some(place)) if *word & bit == 0 => {
-                *word |= bit;
-                *place = filled;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Takes the value out of a slot.
-    fn take(&mut self, slot: SlotId) -> Option<Filled> {
-        if !self.is_filled(slot) {
-            return None;
-        }
-        self.filled[usize::from(slot) / 64] &= !(1 << (slot % 64));
-        self.slots.get(usize::from(slot)).copied()
-    }
-
-    /// Moves a field's value to where its rule says.
-    #[inline]
-    fn place(&mut self, program: &Program, record: &Record<'_>, rule: &Rule, node: u32, prefix: Prefix) {
-        match rule {
-            Rule::Leaf(leaf) => self.home(program, *leaf, node, prefix),
-            Rule::Cases(cases) => {
-                let chosen = cases.cases.iter().find(|(sibling, values, _)| {
-                    let text = self.top.get(*sibling).and_then(|node| record.text(node));
-                    text.is_some_and(|text| values.iter().any(|value| **value == *text))
-                });
-                match chosen {
-                    Some((_, _, leaf)) => self.home(program, *leaf, node, prefix),
-                    None => self.place(program, record, &cases.otherwise, node, prefix),
-                }
-            }
-            Rule::Object { inside, otherwise } if record.is_object(node) => {
-                self.open(program, record, inside, node, prefix, otherwise);
-            }
-            Rule::Object { otherwise, .. } => match **otherwise {
-                Rule::Unknown => self.refuse(node, prefix, Tags::UNEXPECTED_VALUE),
-                ref rule => self.place(program, record, rule, node, prefix),
-            },
-            Rule::Unknown => self.refuse(node, prefix, Tags::UNKNOWN_FIELD),
-        }
-    }
-
-    /// Places the members of an object of known shape.
-    fn open(
-        &mut self,
-        program: &Program,
-        record: &Record<'_>,
-        inside: &[(Box<str>, Rule)],
-        node: u32,
-        prefix: Prefix,
-        otherwise: &Rule,
-    ) {
-        let mut path = self.prefixes.get(usize::from(prefix)).cloned().unwrap_or_default();
-        path.push_str(record.text(node - 1).unwrap_or_default());
-        path.push('.');
-        let below = self.prefixes.len();
-        if below >= usize::from(COPY) || !is_indexable_key(path.trim_end_matches('.')) {
-            return self.place(program, record, otherwise, node, prefix);
-        }
-        self.prefixes.push(path);
-        let first = self.leftovers.len();
-        let mut members: Vec<(u32, u32)> = Vec::new();
-        for (key, value) in record.members(node) {
-            let before = members.len();
-            members.retain(|(other, _)| record.text(*other) != record.text(key));
-            if members.len() < before {
-                self.tags.insert(Tags::DUPLICATE_KEY);
-            }
-            members.push((key, value));
-            if members.len() > MANY {
-                // No known shape has so many members: keep the whole value as it is.
-                self.leftovers.truncate(first);
-                return self.refuse(node, prefix, Tags::UNEXPECTED_VALUE);
-            }
-        }
-        for (key, value) in members {
-            if record.is_empty(value) {
-                continue;
-            }
-            let name = record.text(key);
-            let rule = inside.iter().find(|(known, _)| Some(&**known) == name).map_or(&Rule::Unknown, |(_, rule)| rule);
-            self.place(program, record, rule, value, below as Prefix);
-        }
-    }
-
-    #[inline]
-    fn home(&mut self, program: &Program, leaf: u16, node: u32, prefix: Prefix) {
-        let Some(row) = program.leaves.get(usize::from(leaf)) else { return };
-        if !self.fill(row.slot, Filled { node, write: row.write, prefix }) {
-            // Two fields of an uncatalogued combination share a home: the second keeps its own name.
-            self.refuse(node, prefix, Tags::UNEXPECTED_VALUE);
-        }
-        if !row.also.is_empty() {
-            self.copies.push((leaf, node));
-        }
-    }
-
-    /// Keeps a value for `anthropic.audit.metadata`.
-    #[cold]
-    fn refuse(&mut self, node: u32, prefix: Prefix, why: Tags) {
-        self.tags.insert(why);
-        self.leftovers.push(Leftover { prefix, node });
-    }
-
-    fn copy(&mut self, program: &Program) {
-        for at in 0..self.copies.len() {
-            let (leaf, node) = self.copies[at];
-            let Some(row) = program.leaves.get(usize::from(leaf)) else { continue };
-            for &(place, write) in &row.also {
-                match place {
-                    Place::Slot(slot) => {
-                        self.fill(slot, Filled { node, write, prefix: COPY });
-                    }
-                    Place::Related(list) => self.related[list as usize].push((node, write)),
-                }
-            }
+        None => {
+            let learn = Some(outline).filter(|outline| state.plans.is_worth_learning(outline));
+            map_generally(context, state, record, keep_original, learn, out)
         }
     }
 }
 
-/// Maps one record; on anything but [`Verdict::Mapped`] what was appended to `out` is to be cut off.
-pub(crate) fn map(
-    mapping: &Mapping,
+/// Writes a record by the plan for its shape; `None` if there is none, false if it met a surprise.
+#[inline]
+fn map_by_plan(
+    context: Context<'_>,
+    state: &mut State,
+    record: &Record<'_>,
+    outline: &Outline,
+    out: &mut Vec<u8>,
+) -> Option<bool> {
+    let State { plans, addresses, agents, .. } = state;
+    let geo = &context.mapping.geo;
+    let address = plans.address(record, outline);
+    let address_node = address.map(|(node, _)| node);
+    let address = address.map(|(_, text)| addresses.find(text, |text| Address::new(text, geo)));
+    let (plan, nodes) = plans.find(record, outline, address.map(|found| addresses.get(found)))?;
+    let values = Values::new(record);
+    let ingested = context.ingested;
+    let mut writer =
+        Writer { out, values: &values, agents, addresses, address, address_node, ingested, time: None };
+    if !plan.replay(nodes, &mut writer) || values.inexact.get() || values.duplicate_key.get() {
+        return Some(false);
+    }
+    state.event_id.clear();
+    state.event_id.push_str(plan.id_node(nodes).and_then(|node| record.text(node)).unwrap_or_default());
+    state.activity_type.clear();
+    state.activity_type.push_str(plan.activity_type());
+    state.tags = Tags::default();
+    if context.mapping.options.preserve_original {
+        state.tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
+    }
+    Some(true)
+}
+
+#[inline(never)]
+fn map_generally(
+    context: Context<'_>,
     state: &mut State,
     record: &Record<'_>,
     keep_original: bool,
-    ingested: Option<&str>,
+    learn: Option<Outline>,
     out: &mut Vec<u8>,
 ) -> Verdict {
-    let program = &mapping.program;
+    let program = &context.mapping.program;
     if !record.is_object(0) {
         return Verdict::NotAnObject(match record.scalar(0) {
             None => "an array",
@@ -387,46 +175,31 @@ pub(crate) fn map(
             Some(_) => "a number",
         });
     }
-    state.reset();
-    let (leftovers, tags) = (&mut state.leftovers, &mut state.tags);
-    state.top.collect(&program.top, record, 0, TOP, leftovers, tags);
-    let special = &program.special;
-    let activity_type = state.top.get(special.type_).and_then(|node| record.text(node)).unwrap_or_default();
-    let id = state.top.get(special.id).filter(|node| record.scalar(*node).is_some());
+    state.fields.collect(program, record);
+    let (fields, special) = (&mut state.fields, &program.special);
+    let activity_type = fields.top.get(special.type_).and_then(|node| record.text(node)).unwrap_or_default();
+    let id = fields.top.get(special.id).filter(|node| record.scalar(*node).is_some());
     if id.is_none() && activity_type.is_empty() {
         return Verdict::NotAnActivity;
     }
+    state.activity_type.clear();
     state.activity_type.push_str(activity_type);
-
-    // The actor's fields are a level of their own.
-    let actor = state.top.get(special.actor).filter(|node| record.is_object(*node));
-    if let Some(node) = actor {
-        state.actor.collect(&program.actor, record, node, ACTOR, &mut state.leftovers, &mut state.tags);
+    let kind = fields.actor.get(special.actor_type).and_then(|node| record.text(node)).unwrap_or_default();
+    let kind = program.kinds.get(kind).unwrap_or_else(|| {
+        fields.tags.insert(Tags::UNKNOWN_ACTOR_TYPE);
+        &program.any_kind
+    });
+    if let Some(info) = program.types.get(activity_type) {
+        return write_document(context, state, record, info, kind, keep_original, learn, out);
     }
-    let kind = state.actor.get(special.actor_type).and_then(|node| record.text(node)).unwrap_or_default();
-    let kind = match program.kinds.get(kind) {
-        Some(kind) => kind,
-        None => {
-            state.tags.insert(Tags::UNKNOWN_ACTOR_TYPE);
-            &program.any_kind
-        }
-    };
-
     // An unknown type's inference is lent out of the state while the state is worked on.
-    let known = program.types.get(activity_type);
-    if known.is_none() {
-        state.tags.insert(Tags::UNKNOWN_ACTIVITY_TYPE);
-        let inferred = infer(mapping, state, activity_type);
-        let verdict = write_document(mapping, state, record, &inferred, kind, actor.is_some(), keep_original, ingested, out);
-        if activity_type.len() <= LONGEST_TYPE {
-            state.unknown_types.insert(activity_type.into(), inferred);
-        }
-        return verdict;
+    fields.tags.insert(Tags::UNKNOWN_ACTIVITY_TYPE);
+    let inferred = infer(context.mapping, state, activity_type);
+    let verdict = write_document(context, state, record, &inferred, kind, keep_original, None, out);
+    if activity_type.len() <= LONGEST_TYPE {
+        state.unknown_types.insert(activity_type.into(), inferred);
     }
-    match known {
-        Some(info) => write_document(mapping, state, record, info, kind, actor.is_some(), keep_original, ingested, out),
-        None => Verdict::NotAnActivity,
-    }
+    verdict
 }
 
 /// Takes the inference for an unknown type out of the state, or makes it.
@@ -441,331 +214,362 @@ fn infer(mapping: &Mapping, state: &mut State, activity_type: &str) -> TypeInfo 
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, in two places, of what was one function")]
+#[expect(clippy::too_many_arguments, reason = "the second half of one function, called for known and unknown types")]
 fn write_document(
-    mapping: &Mapping,
+    context: Context<'_>,
     state: &mut State,
     record: &Record<'_>,
     info: &TypeInfo,
     kind: &KindInfo,
-    has_actor: bool,
     keep_original: bool,
-    ingested: Option<&str>,
+    learn: Option<Outline>,
     out: &mut Vec<u8>,
 ) -> Verdict {
-    let program = &mapping.program;
-    let special = &program.special;
-    fill_slots(program, state, record, info, kind, has_actor);
+    let Context { mapping, ingested, .. } = context;
+    let (program, special) = (&mapping.program, &mapping.program.special);
+    let State { fields, recording, addresses, agents, .. } = state;
+    fields.place_all(program, record, info, kind);
 
-    let address = state.actor.get(special.actor_address).and_then(|node| record.text(node));
-    let address = address.map(|text| state.addresses.find(text, |text| Address::new(text, &mapping.geo)));
-    if let Some(found) = address {
-        let address = state.addresses.get(found);
-        if address.is_broken {
-            state.tags.insert(Tags::GEOIP_LOOKUP_FAILURE);
+    let address_node = fields.actor.get(special.actor_address).filter(|node| record.text(*node).is_some());
+    let address = address_node.and_then(|node| record.text(node));
+    let address = address.map(|text| addresses.find(text, |text| Address::new(text, &mapping.geo)));
+    if let Some(known) = address.map(|found| addresses.get(found)) {
+        if known.is_broken {
+            fields.tags.insert(Tags::GEOIP_LOOKUP_FAILURE);
         }
-        if !address.anonymizer.is_empty() {
-            state.fill(special.anonymizer, Filled { node: 0, write: Write::Anonymizer, prefix: COPY });
+        if !known.anonymizer.is_empty() {
+            fields.fill(special.anonymizer, Filled { node: 0, write: Write::Anonymizer, prefix: COPY });
         }
     }
     if record.is_repaired() {
-        state.tags.insert(Tags::INVALID_UNICODE);
+        fields.tags.insert(Tags::INVALID_UNICODE);
     }
 
+    recording.start(learn.is_some());
     let values = Values::new(record);
-    out.extend_from_slice(b"{\"@timestamp\":");
-    write_timestamp(program, state, &values, out);
-    out.push(b',');
-    out.extend_from_slice(&mapping.head);
-    write_event(mapping, state, &values, info, keep_original, ingested, out);
-    let group = write_slots(program, state, &values, address, out);
-    let group = write_leftovers(program, state, &values, group, out);
-    out.extend(std::iter::repeat_n(b'}', program.depth(group)));
-
-    out.extend_from_slice(b",\"message\":\"");
-    Speaker { values: &values, seen: &state.actor.seen }.speak(out, &kind.subject);
-    out.push(b' ');
-    Speaker { values: &values, seen: &state.top.seen }.speak(out, &info.message);
-    if let Some(found) = address {
-        out.extend_from_slice(&state.addresses.get(found).place);
+    let writer = Writer { out, values: &values, agents, addresses, address, address_node, ingested, time: None };
+    let mut document = Document { fields, to: Recorder { writer, recording }, cut: false };
+    document.to.fixed(b"{\"@timestamp\":");
+    document.timestamp(program);
+    document.to.fixed(b",");
+    document.to.fixed(&mapping.head);
+    let id = document.event(mapping, info, keep_original, &mut state.event_id);
+    let group = document.slots(program);
+    let group = document.leftovers(program, group);
+    for _ in 0..program.depth(group) {
+        document.to.fixed(b"}");
     }
-    out.push(b'"');
-    write_related(program, state, &values, address, out);
+    document.message(info, kind);
+    document.related();
 
+    let cut = document.cut;
     if values.inexact.get() {
         return Verdict::NeedsExactNumbers;
     }
     if values.duplicate_key.get() {
-        state.tags.insert(Tags::DUPLICATE_KEY);
+        fields.tags.insert(Tags::DUPLICATE_KEY);
     }
+    let unusual = !fields.tags.is_empty() || cut || !fields.leftovers.is_empty();
     if keep_original {
-        state.tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
-    } else if state.tags.contains(Tags::DUPLICATE_KEY) || state.tags.contains(Tags::INVALID_UNICODE) || state.cut {
+        fields.tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
+    } else if cut || fields.tags.contains(Tags::DUPLICATE_KEY) || fields.tags.contains(Tags::INVALID_UNICODE) {
         return Verdict::NeedsOriginal;
     }
-    if !state.tags.is_empty() {
-        out.extend_from_slice(b",\"tags\":[");
-        for (at, name) in state.tags.names().enumerate() {
-            out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
-            out.extend_from_slice(name.as_bytes());
-            out.push(b'"');
-        }
-        out.push(b']');
+    let mut end = Vec::new();
+    for (at, name) in fields.tags.names().enumerate() {
+        end.extend_from_slice(if at == 0 { b",\"tags\":[\"" } else { b"\",\"" });
+        end.extend_from_slice(name.as_bytes());
     }
-    out.push(b'}');
+    end.extend_from_slice(if end.is_empty() { b"}" } else { b"\"]}" });
+    json::push_bytes(out, &end);
+    state.tags = fields.tags;
+
+    if let (Some(outline), Some(id), false) = (learn, id, unusual) {
+        make_plan(state, program, record, id, address_node.zip(address), &end, outline);
+    }
     Verdict::Mapped
 }
 
-fn fill_slots(
+/// Makes a plan of what was just written.
+#[cold]
+fn make_plan(
+    state: &mut State,
     program: &Program,
-    state: &mut State,
     record: &Record<'_>,
-    info: &TypeInfo,
-    kind: &KindInfo,
-    has_actor: bool,
+    id: u32,
+    address: Option<(u32, Found)>,
+    end: &[u8],
+    outline: Outline,
 ) {
+    let State { fields, recording, addresses, .. } = state;
     let special = &program.special;
-    for at in 0..state.top.fields.len() {
-        let (field, node) = state.top.fields[at];
-        if field == special.type_ && !state.activity_type.is_empty() || field == special.actor && has_actor {
-            continue;
-        }
-        if field == special.type_ || field == special.actor {
-            state.refuse(node, TOP, Tags::UNEXPECTED_VALUE);
-            continue;
-        }
-        state.place(program, record, program.top.rule(field, &info.overrides), node, TOP);
-    }
-    for at in 0..state.actor.fields.len() {
-        let (field, node) = state.actor.fields[at];
-        state.place(program, record, program.actor.rule(field, &kind.overrides), node, ACTOR);
-    }
-    state.copy(program);
-    for &(slot, text) in &kind.set {
-        state.fill(slot, Filled { node: 0, write: Write::Text(text), prefix: COPY });
+    let kind = fields.actor.get(special.actor_type);
+    let (Some(type_), Some(kind)) = (fields.top.get(special.type_), kind) else { return };
+    recording.finish(end);
+    recording.exact.extend([type_, kind]);
+    recording.exact.extend_from_slice(&fields.choosers);
+    let basis = Basis {
+        id,
+        actor: fields.actor_object(program, record),
+        address: address.map(|(node, found)| (node, addresses.get(found))),
+    };
+    if let Some(plan) = Plan::new(record, recording, &basis, &state.activity_type, outline.hash()) {
+        state.plans.insert(plan);
     }
 }
 
-/// Writes the value of `@timestamp`. Without a usable time it is the epoch: a data stream refuses
-/// documents without one.
-fn write_timestamp(program: &Program, state: &mut State, values: &Values<'_, '_>, out: &mut Vec<u8>) {
-    let special = &program.special;
-    let start = out.len();
-    let own = state.take(special.timestamp);
-    let created = state.top.get(special.created_at);
-    for (node, filled) in [(own.map(|filled| filled.node), own), (created, None)] {
-        let Some(node) = node else { continue };
-        match values.write(out, node, Write::Date) {
-            value::Outcome::Written => return,
-            value::Outcome::Cut => return state.cut = true,
-            value::Outcome::Refused => out.truncate(start),
-        }
-        if let Some(filled) = filled {
-            state.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
-        }
-    }
-    state.tags.insert(Tags::MISSING_TIMESTAMP);
-    out.extend_from_slice(b"\"1970-01-01T00:00:00Z\"");
+/// One document being written.
+struct Document<'d, 'w, 'r, 'a> {
+    fields: &'d mut Fields,
+    to: Recorder<'w, 'r, 'a>,
+    /// A time had more digits than an index keeps.
+    cut: bool,
 }
 
-/// Writes the members of `event` that are not slots, leaving the object open.
-fn write_event(
-    mapping: &Mapping,
-    state: &mut State,
-    values: &Values<'_, '_>,
-    info: &TypeInfo,
-    keep_original: bool,
-    ingested: Option<&str>,
-    out: &mut Vec<u8>,
-) {
-    let special = &mapping.program.special;
-    out.extend_from_slice(&info.event);
-    if let Some(rule) = &info.outcome {
-        out.extend_from_slice(b",\"outcome\":\"");
-        out.extend_from_slice(outcome(values, &state.top.seen, rule).as_str().as_bytes());
-        out.push(b'"');
-    }
-    write_id(special.event_id, state, values, out);
-    // When it was recorded; the same as @timestamp unless the type has an event time of its own.
-    let recorded = state.take(special.event_created);
-    let node = recorded.map(|filled| filled.node).or_else(|| state.top.get(special.created_at));
-    if let Some(node) = node {
-        let start = out.len();
-        out.extend_from_slice(b",\"created\":");
-        match (values.write(out, node, Write::Date), recorded) {
-            (value::Outcome::Written, _) => {}
-            (value::Outcome::Cut, _) => state.cut = true,
-            (value::Outcome::Refused, Some(filled)) => {
-                out.truncate(start);
-                state.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
+impl Document<'_, '_, '_, '_> {
+    /// Writes the value of `@timestamp`. Without a usable time it is the epoch: a data stream refuses
+    /// documents without one.
+    fn timestamp(&mut self, program: &Program) {
+        let own = self.fields.take(program.special.timestamp);
+        if let Some(filled) = own {
+            if self.date(filled.node) {
+                return;
             }
-            (value::Outcome::Refused, None) => out.truncate(start),
+            self.fields.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
         }
-    }
-    if let Some(ingested) = ingested {
-        out.extend_from_slice(b",\"ingested\":\"");
-        out.extend_from_slice(ingested.as_bytes());
-        out.push(b'"');
-    }
-    if mapping.options.event_hash {
-        out.extend_from_slice(b",\"hash\":\"");
-        push_sha256(out, values.record.raw);
-        out.push(b'"');
-    }
-    if keep_original {
-        out.extend_from_slice(b",\"original\":");
-        json::push_string(out, &String::from_utf8_lossy(values.record.raw));
-    }
-}
-
-fn write_id(slot: SlotId, state: &mut State, values: &Values<'_, '_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"id\":");
-    let start = out.len();
-    if let Some(filled) = state.take(slot) {
-        if values.record.scalar(filled.node).is_some()
-            && values.write(out, filled.node, Write::Keyword) == value::Outcome::Written
+        let created = self.fields.top.get(program.special.created_at);
+        if let Some(node) = created.filter(|node| own.is_none_or(|filled| filled.node != *node))
+            && self.date(node)
         {
-            match values.record.text(filled.node) {
-                Some(text) => state.event_id.push_str(text),
-                None => state.event_id.push_str(&String::from_utf8_lossy(&out[start + 1..out.len() - 1])),
-            }
             return;
         }
-        out.truncate(start);
-        state.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
+        self.fields.tags.insert(Tags::MISSING_TIMESTAMP);
+        self.to.fixed(b"\"1970-01-01T00:00:00Z\"");
     }
-    state.tags.insert(Tags::DERIVED_EVENT_ID);
-    let mut canonical = Vec::new();
-    values.canonical(&mut canonical, 0, crate::MAX_DEPTH);
-    let mut hash = Vec::new();
-    push_sha256(&mut hash, &canonical);
-    state.event_id.push_str(&String::from_utf8_lossy(&hash));
-    json::push_string(out, &state.event_id);
-}
 
-fn push_sha256(out: &mut Vec<u8>, bytes: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for byte in Sha256::digest(bytes) {
-        out.push(HEX[usize::from(byte >> 4)]);
-        out.push(HEX[usize::from(byte & 15)]);
+    /// Writes a time; false, and nothing written, if it is none.
+    fn date(&mut self, node: u32) -> bool {
+        let mark = self.to.mark();
+        match self.to.value(node, Write::Date) {
+            value::Outcome::Written => true,
+            value::Outcome::Cut => {
+                self.cut = true;
+                true
+            }
+            value::Outcome::Refused => {
+                self.to.rewind(mark);
+                false
+            }
+        }
     }
-}
 
-fn outcome(values: &Values<'_, '_>, seen: &[u32], rule: &OutcomeByField) -> Outcome {
-    let record = values.record;
-    let node = seen.get(usize::from(rule.field.field)).and_then(|seen| seen.checked_sub(1));
-    let node = match rule.field.below.as_ref() {
-        [] => node,
-        below => node.and_then(|node| message::find(record, node, below)),
-    };
-    let Some(scalar) = node.and_then(|node| record.scalar(node)) else { return rule.otherwise };
-    let mut number = itoa::Buffer::new();
-    let text = match scalar {
-        Scalar::Text(text) => text,
-        Scalar::Bool(true) => "true",
-        Scalar::Bool(false) => "false",
-        Scalar::Int(value) => number.format(value),
-        _ => return rule.otherwise,
-    };
-    rule.cases.iter().find(|(case, _)| case.matches(text)).map_or(rule.otherwise, |(_, outcome)| *outcome)
-}
+    /// Writes the members of `event` that are not slots, leaving the object open; answers the node of the id.
+    fn event(&mut self, mapping: &Mapping, info: &TypeInfo, keep_original: bool, id: &mut String) -> Option<u32> {
+        let special = &mapping.program.special;
+        self.to.fixed(&info.event);
+        if let Some(rule) = &info.outcome {
+            let outcome = self.outcome(rule);
+            self.to.fixed(b",\"outcome\":");
+            self.to.fixed_string(outcome.as_str());
+        }
+        let id_node = self.id(special.event_id, id);
+        // When it was recorded; the same as @timestamp unless the type has an event time of its own.
+        let recorded = self.fields.take(special.event_created);
+        let created = self.fields.top.get(special.created_at);
+        if let Some(node) = recorded.map(|filled| filled.node).or(created) {
+            let mark = self.to.mark();
+            self.to.fixed(b",\"created\":");
+            if !self.date(node) {
+                self.to.rewind(mark);
+                if let Some(filled) = recorded {
+                    self.fields.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
+                }
+            }
+        }
+        if self.to.writer.ingested.is_some() {
+            self.to.fixed(b",\"ingested\":\"");
+            self.to.perform(Op::Ingested);
+            self.to.fixed(b"\"");
+        }
+        if mapping.options.event_hash {
+            self.to.fixed(b",\"hash\":\"");
+            self.to.perform(Op::Hash);
+            self.to.fixed(b"\"");
+        }
+        if keep_original {
+            self.to.fixed(b",\"original\":\"");
+            self.to.perform(Op::Original);
+            self.to.fixed(b"\"");
+        }
+        id_node
+    }
 
-/// Writes the filled slots in document order, behind the open `event`; returns the group left open.
-fn write_slots(
-    program: &Program,
-    state: &mut State,
-    values: &Values<'_, '_>,
-    address: Option<Found>,
-    out: &mut Vec<u8>,
-) -> u8 {
-    let mut group = 0;
-    for word in 0..state.filled.len() {
-        let mut bits = state.filled[word];
-        while bits != 0 {
-            let at = word * 64 + bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-            let (slot, filled) = (&program.slots[at], state.slots[at]);
-            let start = out.len();
-            out.extend_from_slice(program.transition(group, slot.group));
-            let wrote = match filled.write {
-                Write::Source | Write::UserAgent => write_fragment(state, values, filled, address, out),
-                Write::Anonymizer => {
-                    out.extend_from_slice(&slot.key);
-                    if let Some(found) = address {
-                        out.extend_from_slice(&state.addresses.get(found).anonymizer);
+    /// Writes `event.id`; answers its node if it is text.
+    fn id(&mut self, slot: SlotId, id: &mut String) -> Option<u32> {
+        id.clear();
+        self.to.fixed(b",\"id\":");
+        let mark = self.to.mark();
+        let values = self.to.writer.values;
+        if let Some(filled) = self.fields.take(slot) {
+            let start = self.to.writer.out.len();
+            if values.record.scalar(filled.node).is_some()
+                && self.to.value(filled.node, Write::Keyword) == value::Outcome::Written
+            {
+                let text = values.record.text(filled.node);
+                match text {
+                    Some(text) => id.push_str(text),
+                    None => {
+                        let written = self.to.writer.out.get(start + 1..self.to.writer.out.len() - 1);
+                        id.push_str(&String::from_utf8_lossy(written.unwrap_or_default()));
                     }
-                    value::Outcome::Written
                 }
-                Write::Text(text) => {
-                    out.extend_from_slice(&slot.key);
-                    json::push_string(out, program.texts.get(usize::from(text)).map_or("", |text| text));
-                    value::Outcome::Written
-                }
-                write => {
-                    out.extend_from_slice(&slot.key);
-                    values.write(out, filled.node, write)
-                }
-            };
-            match wrote {
-                value::Outcome::Written => group = slot.group,
-                value::Outcome::Cut => {
-                    group = slot.group;
-                    state.cut = true;
-                }
-                value::Outcome::Refused => {
-                    out.truncate(start);
-                    if filled.prefix != COPY {
-                        state.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
+                return text.map(|_| filled.node);
+            }
+            self.to.rewind(mark);
+            self.fields.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
+        }
+        self.fields.tags.insert(Tags::DERIVED_EVENT_ID);
+        let mut canonical = Vec::new();
+        values.canonical(&mut canonical, 0, crate::MAX_DEPTH);
+        let mut hash = Vec::new();
+        push_sha256(&mut hash, &canonical);
+        id.push_str(&String::from_utf8_lossy(&hash));
+        self.to.fixed_string(id);
+        None
+    }
+
+    fn outcome(&mut self, rule: &OutcomeByField) -> Outcome {
+        let record = self.to.writer.values.record;
+        let node = message::node(record, &self.fields.top.seen, &rule.field);
+        if let Some(node) = node {
+            self.to.depends_on(node);
+        }
+        let mut number = itoa::Buffer::new();
+        let text = match node.and_then(|node| record.scalar(node)) {
+            Some(Scalar::Text(text)) => text,
+            Some(Scalar::Bool(true)) => "true",
+            Some(Scalar::Bool(false)) => "false",
+            Some(Scalar::Int(value)) => number.format(value),
+            _ => return rule.otherwise,
+        };
+        rule.cases.iter().find(|(case, _)| case.matches(text)).map_or(rule.otherwise, |(_, outcome)| *outcome)
+    }
+
+    /// Writes the filled slots in document order, behind the open `event`; answers the group left open.
+    fn slots(&mut self, program: &Program) -> u8 {
+        let mut group = 0;
+        for word in 0..self.fields.filled.len() {
+            let mut bits = self.fields.filled[word];
+            while bits != 0 {
+                let at = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let (slot, filled) = (&program.slots[at], self.fields.slots[at]);
+                let mark = self.to.mark();
+                self.to.fixed(program.transition(group, slot.group));
+                let wrote = match filled.write {
+                    Write::Source => self.source(filled.node),
+                    Write::UserAgent => self.to.perform(Op::Agent(filled.node)),
+                    Write::Anonymizer => {
+                        self.to.fixed(&slot.key);
+                        self.to.perform(Op::Anonymizer)
+                    }
+                    Write::Text(text) => {
+                        self.to.fixed(&slot.key);
+                        self.to.fixed_string(program.texts.get(usize::from(text)).map_or("", |text| text));
+                        value::Outcome::Written
+                    }
+                    write => {
+                        self.to.fixed(&slot.key);
+                        self.to.value(filled.node, write)
+                    }
+                };
+                match wrote {
+                    value::Outcome::Written => group = slot.group,
+                    value::Outcome::Cut => {
+                        group = slot.group;
+                        self.cut = true;
+                    }
+                    value::Outcome::Refused => {
+                        self.to.rewind(mark);
+                        if filled.prefix != COPY {
+                            self.fields.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
+                        }
                     }
                 }
             }
         }
+        group
     }
-    group
-}
 
-/// Writes the finished members of `source` or `user_agent`.
-#[inline]
-fn write_fragment(
-    state: &mut State,
-    values: &Values<'_, '_>,
-    filled: Filled,
-    address: Option<Found>,
-    out: &mut Vec<u8>,
-) -> value::Outcome {
-    let Some(text) = values.record.text(filled.node) else { return value::Outcome::Refused };
-    match (filled.write, address) {
-        (Write::Source, Some(found)) => out.extend_from_slice(&state.addresses.get(found).source),
-        _ => {
-            let found = state.agents.find(text, Agent::new);
-            out.extend_from_slice(&state.agents.get(found).members);
+    fn source(&mut self, node: u32) -> value::Outcome {
+        if self.to.writer.address_node == Some(node) {
+            self.to.perform(Op::Source)
+        } else {
+            value::Outcome::Refused
         }
     }
-    value::Outcome::Written
+
+    /// Writes `anthropic.audit.metadata`: what has no other home.
+    fn leftovers(&mut self, program: &Program, group: u8) -> u8 {
+        if self.fields.leftovers.is_empty() {
+            return group;
+        }
+        let slot = &program.slots[usize::from(program.special.metadata)];
+        self.to.fixed(program.transition(group, slot.group));
+        self.to.fixed(&slot.key);
+        // Such a record never becomes a plan, so from here on nothing need be noted.
+        write_leftovers(self.fields, self.to.writer.values, self.to.writer.out);
+        slot.group
+    }
+
+    fn message(&mut self, info: &TypeInfo, kind: &KindInfo) {
+        self.to.fixed(b",\"message\":\"");
+        message::speak(&mut self.to, &self.fields.actor.seen, &kind.subject);
+        self.to.fixed(b" ");
+        message::speak(&mut self.to, &self.fields.top.seen, &info.message);
+        if self.to.writer.address.is_some() {
+            self.to.perform(Op::Place);
+        }
+        self.to.fixed(b"\"");
+    }
+
+    /// Writes `related`: what the record is about, in lists that analysts search.
+    fn related(&mut self) {
+        let mut open = false;
+        for list in Related::ALL {
+            let entries = &self.fields.related[list as usize];
+            if entries.is_empty() {
+                continue;
+            }
+            let mark = self.to.mark();
+            self.to.fixed(if open { b",\"" } else { b",\"related\":{\"" });
+            self.to.fixed(list.name().as_bytes());
+            self.to.fixed(b"\":[");
+            if self.to.distinct(entries) {
+                self.to.fixed(b"]");
+                open = true;
+            } else {
+                self.to.rewind(mark);
+            }
+        }
+        if open {
+            self.to.fixed(b"}");
+        }
+    }
 }
 
-/// Writes `anthropic.audit.metadata`: what has no other home.
-fn write_leftovers(
-    program: &Program,
-    state: &mut State,
-    values: &Values<'_, '_>,
-    group: u8,
-    out: &mut Vec<u8>,
-) -> u8 {
-    if state.leftovers.is_empty() {
-        return group;
-    }
-    let slot = &program.slots[usize::from(program.special.metadata)];
-    out.extend_from_slice(program.transition(group, slot.group));
-    out.extend_from_slice(&slot.key);
+/// Members of `metadata` whose keys no index can hold, as a list of JSON texts.
+const UNINDEXABLE: &str = "unindexable";
+
+fn write_leftovers(fields: &Fields, values: &Values<'_, '_>, out: &mut Vec<u8>) {
     out.push(b'{');
     let record = values.record;
     let start = out.len();
     let mut unindexable: Vec<u32> = Vec::new();
     let mut written: HashSet<String> = HashSet::new();
-    for leftover in &state.leftovers {
+    for leftover in &fields.leftovers {
         let key = record.text(leftover.node - 1).unwrap_or_default();
-        let prefix = state.prefixes.get(usize::from(leftover.prefix)).map_or("", String::as_str);
+        let prefix = fields.prefixes.get(usize::from(leftover.prefix)).map_or("", String::as_str);
         let name = format!("{prefix}{key}");
         if name == UNINDEXABLE || !is_indexable_key(key) || !is_indexable_key(&name) || written.contains(&name) {
             unindexable.push(leftover.node);
@@ -804,90 +608,4 @@ fn write_leftovers(
         out.push(b']');
     }
     out.push(b'}');
-    slot.group
-}
-
-/// Members of `metadata` whose keys no index can hold, as a list of JSON texts.
-const UNINDEXABLE: &str = "unindexable";
-
-/// Writes `related`: what the record is about, in lists that are searched by analysts.
-fn write_related(
-    program: &Program,
-    state: &State,
-    values: &Values<'_, '_>,
-    address: Option<Found>,
-    out: &mut Vec<u8>,
-) {
-    let start = out.len();
-    let address_node = state.actor.get(program.special.actor_address);
-    for list in Related::ALL {
-        let mut texts = Distinct::default();
-        let before = out.len();
-        out.extend_from_slice(if before == start { b",\"related\":{\"" } else { b",\"" });
-        out.extend_from_slice(list.name().as_bytes());
-        out.extend_from_slice(b"\":[");
-        let first = out.len();
-        for &(node, write) in &state.related[list as usize] {
-            // The actor's address has been parsed already.
-            let known = address.filter(|_| Some(node) == address_node && matches!(write, Write::Ip));
-            if let Some(found) = known {
-                if state.addresses.get(found).is_ip {
-                    push_distinct(values.record.text(node), &mut texts, first, out);
-                }
-            } else if values.record.is_array(node) {
-                for item in values.record.items(node) {
-                    push_distinct(values.text_of(item, write), &mut texts, first, out);
-                }
-            } else {
-                push_distinct(values.text_of(node, write), &mut texts, first, out);
-            }
-        }
-        if out.len() == first {
-            out.truncate(before);
-        } else {
-            out.push(b']');
-        }
-    }
-    if out.len() > start {
-        out.push(b'}');
-    }
-}
-
-fn push_distinct<'a>(text: Option<&'a str>, texts: &mut Distinct<'a>, first: usize, out: &mut Vec<u8>) {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return };
-    if texts.insert(text) {
-        if out.len() > first {
-            out.push(b',');
-        }
-        json::push_string(out, text);
-    }
-}
-
-/// Texts met so far: pairwise while they are few, so that nothing is allocated.
-#[derive(Default)]
-struct Distinct<'a> {
-    few: [&'a str; 8],
-    len: usize,
-    many: Option<HashSet<&'a str>>,
-}
-
-impl<'a> Distinct<'a> {
-    fn insert(&mut self, text: &'a str) -> bool {
-        if let Some(many) = &mut self.many {
-            return many.insert(text);
-        }
-        if self.few[..self.len].contains(&text) {
-            return false;
-        }
-        match self.few.get_mut(self.len) {
-            Some(place) => *place = text,
-            None => {
-                let many = self.many.insert(self.few.iter().copied().collect());
-                many.insert(text);
-                return true;
-            }
-        }
-        self.len += 1;
-        true
-    }
 }

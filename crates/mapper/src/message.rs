@@ -4,76 +4,75 @@ use crate::json;
 use crate::program::{FieldRef, Part, Sentence};
 use crate::record::{Record, Scalar};
 use crate::value::Values;
+use crate::writer::Recorder;
 
 /// The longest run of one value that is shown, in bytes.
 const LONGEST_VALUE: usize = 256;
 /// The most items of a list that are shown.
 const MOST_ITEMS: usize = 6;
 /// Stands for a value that a sentence needs and the record lacks.
-const MISSING: &str = "(unknown)";
+const MISSING: &[u8] = b"(unknown)";
 
-/// What a sentence is made from.
-pub(crate) struct Speaker<'s, 'r, 'a> {
-    pub(crate) values: &'s Values<'r, 'a>,
-    /// By field, its node plus one; 0 when the record lacks it.
-    pub(crate) seen: &'s [u32],
+/// Appends the sentence, escaped for the inside of a JSON string. `seen` is, by field, its node plus one;
+/// 0 when the record lacks it.
+pub(crate) fn speak(to: &mut Recorder<'_, '_, '_>, seen: &[u32], sentence: &Sentence) {
+    speak_parts(to, seen, &sentence.0, false);
 }
 
-impl Speaker<'_, '_, '_> {
-    /// Appends the sentence, escaped for the inside of a JSON string.
-    pub(crate) fn speak(&self, out: &mut Vec<u8>, sentence: &Sentence) {
-        self.parts(out, &sentence.0, false);
-    }
-
-    /// Appends parts; in a group, false as soon as a value is missing.
-    fn parts(&self, out: &mut Vec<u8>, parts: &[Part], group: bool) -> bool {
-        for part in parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text),
-                Part::Value { fields, fallback } => {
-                    if fields.iter().any(|field| self.node(field).is_some_and(|node| self.say(out, node))) {
-                        continue;
-                    }
-                    match fallback {
-                        Some(text) => json::push_escaped(out, text),
+/// Appends parts; in a group, false as soon as a value is missing.
+fn speak_parts(to: &mut Recorder<'_, '_, '_>, seen: &[u32], parts: &[Part], group: bool) -> bool {
+    for part in parts {
+        match part {
+            Part::Text(text) => to.fixed(text),
+            Part::Value { fields, fallback } => {
+                let nodes = fields.iter().filter_map(|field| node(to.writer.values.record, seen, field));
+                let nodes: Vec<u32> = nodes.collect();
+                if nodes.into_iter().any(|node| to.say(node)) {
+                    continue;
+                }
+                match fallback {
+                    Some(text) => to.fixed(text),
+                    None if group => return false,
+                    None => to.fixed(MISSING),
+                }
+            }
+            Part::Choice { field, yes, no, absent } => {
+                let chooser = node(to.writer.values.record, seen, field);
+                if let Some(chooser) = chooser {
+                    to.depends_on(chooser);
+                }
+                let text = match chooser.and_then(|node| to.writer.values.record.scalar(node)) {
+                    Some(Scalar::Bool(true)) => yes,
+                    Some(Scalar::Bool(false)) => no,
+                    _ => match absent {
+                        Some(absent) => absent,
                         None if group => return false,
-                        None => out.extend_from_slice(MISSING.as_bytes()),
-                    }
-                }
-                Part::Choice { field, yes, no, absent } => {
-                    let value = self.node(field).and_then(|node| self.values.record.scalar(node));
-                    let text = match value {
-                        Some(Scalar::Bool(true)) => yes,
-                        Some(Scalar::Bool(false)) => no,
-                        _ => match absent {
-                            Some(absent) => absent,
-                            None if group => return false,
-                            None => MISSING,
-                        },
-                    };
-                    json::push_escaped(out, text);
-                }
-                Part::Group(inner) => {
-                    let start = out.len();
-                    if !self.parts(out, inner, true) {
-                        out.truncate(start);
-                    }
+                        None => MISSING,
+                    },
+                };
+                to.fixed(text);
+            }
+            Part::Group(inner) => {
+                let mark = to.mark();
+                if !speak_parts(to, seen, inner, true) {
+                    to.rewind(mark);
                 }
             }
         }
-        true
     }
+    true
+}
 
-    #[inline]
-    fn node(&self, reference: &FieldRef) -> Option<u32> {
-        let seen = *self.seen.get(usize::from(reference.field))?;
-        let node = seen.checked_sub(1)?;
-        if reference.below.is_empty() { Some(node) } else { find(self.values.record, node, &reference.below) }
-    }
+/// The node a sentence takes a value from.
+pub(crate) fn node(record: &Record<'_>, seen: &[u32], reference: &FieldRef) -> Option<u32> {
+    let node = seen.get(usize::from(reference.field))?.checked_sub(1)?;
+    if reference.below.is_empty() { Some(node) } else { find(record, node, &reference.below) }
+}
 
-    /// Appends a value as a person would read it; false if there is nothing to show.
-    fn say(&self, out: &mut Vec<u8>, node: u32) -> bool {
-        let record = self.values.record;
+/// Appends a value as a person would read it; false if there is nothing to show.
+#[inline]
+pub(crate) fn say(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool {
+        let record = values.record;
         match record.scalar(node) {
             Some(Scalar::Text("") | Scalar::Null) => false,
             Some(Scalar::Text(text)) => {
@@ -81,19 +80,19 @@ impl Speaker<'_, '_, '_> {
                 true
             }
             Some(scalar) => {
-                self.values.push_scalar(out, scalar);
+                values.push_scalar(out, scalar);
                 true
             }
-            None if record.is_array(node) => self.say_list(out, node),
-            None => self.say_object(out, node),
+            None if record.is_array(node) => say_list(values, out, node),
+            None => say_object(values, out, node),
         }
     }
 
-    fn say_list(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    fn say_list(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool {
         let start = out.len();
         let mut shown = 0;
         let mut hidden = 0;
-        for item in self.values.record.items(node) {
+        for item in values.record.items(node) {
             if shown == MOST_ITEMS {
                 hidden += 1;
                 continue;
@@ -102,7 +101,7 @@ impl Speaker<'_, '_, '_> {
             if before > start {
                 out.extend_from_slice(b", ");
             }
-            if self.say(out, item) {
+            if say(values, out, item) {
                 shown += 1;
             } else {
                 out.truncate(before);
@@ -115,12 +114,12 @@ impl Speaker<'_, '_, '_> {
     }
 
     /// A change as `name: old → new`, any other object by its `type`.
-    fn say_object(&self, out: &mut Vec<u8>, node: u32) -> bool {
-        let record = self.values.record;
+    fn say_object(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool {
+        let record = values.record;
         let member = |name| find(record, node, &[Box::from(name)]).filter(|value| !record.is_empty(*value));
         let Some(kind) = member("type") else { return false };
         let start = out.len();
-        if !self.say(out, kind) {
+        if !say(values, out, kind) {
             return false;
         }
         let (old, new) = (member("previous_value"), member("current_value"));
@@ -128,7 +127,7 @@ impl Speaker<'_, '_, '_> {
             out.extend_from_slice(b": ");
             for (value, separator) in [(old, " → "), (new, "")] {
                 let before = out.len();
-                if !value.is_some_and(|value| self.say(out, value)) {
+                if !value.is_some_and(|value| say(values, out, value)) {
                     out.truncate(before);
                     out.extend_from_slice(if value.is_some() { "…" } else { "nothing" }.as_bytes());
                 }
@@ -137,7 +136,6 @@ impl Speaker<'_, '_, '_> {
         }
         out.len() > start
     }
-}
 
 /// The value below an object, following keys; of a repeated key the last.
 pub(crate) fn find(record: &Record<'_>, mut node: u32, keys: &[Box<str>]) -> Option<u32> {

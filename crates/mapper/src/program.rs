@@ -173,10 +173,10 @@ pub(crate) struct Sentence(pub(crate) Vec<Part>);
 
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
-    /// Text, escaped for JSON.
+    /// Texts are escaped for JSON.
     Text(Box<[u8]>),
-    Value { fields: Box<[FieldRef]>, fallback: Option<Box<str>> },
-    Choice { field: FieldRef, yes: Box<str>, no: Box<str>, absent: Option<Box<str>> },
+    Value { fields: Box<[FieldRef]>, fallback: Option<Box<[u8]>> },
+    Choice { field: FieldRef, yes: Box<[u8]>, no: Box<[u8]>, absent: Option<Box<[u8]>> },
     Group(Vec<Part>),
 }
 
@@ -364,23 +364,25 @@ fn reference(names: &Names, path: &str) -> Option<FieldRef> {
     Some(FieldRef { field, below: parts.map(Into::into).collect() })
 }
 
+fn escaped(text: &str) -> Box<[u8]> {
+    let mut escaped = Vec::new();
+    json::push_escaped(&mut escaped, text);
+    escaped.into()
+}
+
 fn sentence(names: &Names, template: &Template) -> Sentence {
     fn parts(names: &Names, pieces: &[Piece]) -> Vec<Part> {
         let part = |piece: &Piece| match piece {
-            Piece::Text(text) => {
-                let mut escaped = Vec::new();
-                json::push_escaped(&mut escaped, text);
-                Part::Text(escaped.into())
-            }
+            Piece::Text(text) => Part::Text(escaped(text)),
             Piece::Value { fields, fallback } => Part::Value {
                 fields: fields.iter().filter_map(|field| reference(names, field)).collect(),
-                fallback: fallback.as_deref().map(Into::into),
+                fallback: fallback.as_deref().map(escaped),
             },
             Piece::Choice { field, yes, no, absent } => Part::Choice {
                 field: reference(names, field).unwrap_or(FieldRef { field: NONE, below: [].into() }),
-                yes: yes.as_str().into(),
-                no: no.as_str().into(),
-                absent: absent.as_deref().map(Into::into),
+                yes: escaped(yes),
+                no: escaped(no),
+                absent: absent.as_deref().map(escaped),
             },
             Piece::Group(inner) => Part::Group(parts(names, inner)),
         };

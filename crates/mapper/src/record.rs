@@ -168,6 +168,11 @@ impl<'a> Record<'a> {
         matches!(self.nodes.get(at as usize), Some(Node::Array { .. }))
     }
 
+    /// Whether the exact parser has read the record.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact.is_some()
+    }
+
     /// Whether strings were repaired while parsing (a lone surrogate became U+FFFD).
     pub(crate) fn is_repaired(&self) -> bool {
         self.exact.is_some_and(Exact::is_repaired)
@@ -188,6 +193,14 @@ impl<'a> Record<'a> {
             Some(Node::Object { .. }) => self.members(at).all(|(_, value)| self.is_empty_within(value, depth - 1)),
             Some(Node::Array { .. }) => self.items(at).all(|item| self.is_empty_within(item, depth - 1)),
         }
+    }
+}
+
+#[cfg(test)]
+impl<'a> Record<'a> {
+    /// A record without nodes, for tests of what needs none.
+    pub(crate) fn of_text(raw: &'a str) -> Self {
+        Self { nodes: &[], exact: None, raw: raw.as_bytes() }
     }
 }
 

@@ -17,12 +17,13 @@ pub(crate) struct Url<'a> {
 
 /// Splits `text`.
 pub(crate) fn split(text: &str) -> Url<'_> {
-    let (rest, fragment) = cut(text, '#');
-    let (rest, query) = cut(rest, '?');
+    let (rest, fragment) = cut(text, b'#');
+    let (rest, query) = cut(rest, b'?');
     let mut url = Url { path: rest, query, fragment, ..Url::default() };
-    let Some((scheme, hierarchy)) = rest.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+    let (scheme, Some(hierarchy)) = cut(rest, b':') else { return url };
+    if !is_scheme(scheme) {
         return url;
-    };
+    }
     let Some(behind) = hierarchy.strip_prefix("//") else {
         // `mailto:…` and the like have a scheme and a path; `host:port` is not taken for one.
         if !hierarchy.starts_with(|c: char| c.is_ascii_digit()) {
@@ -31,26 +32,28 @@ pub(crate) fn split(text: &str) -> Url<'_> {
         return url;
     };
     url.scheme = Some(scheme);
-    let (authority, path) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    let slash = memchr::memchr(b'/', behind.as_bytes()).unwrap_or(behind.len());
+    let (authority, path) = behind.split_at(slash);
     url.path = path;
-    let host_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let port_at = host_port.rfind(':').filter(|colon| !host_port[*colon..].contains(']'));
+    let user = memchr::memrchr(b'@', authority.as_bytes()).map_or(0, |at| at + 1);
+    let host_port = &authority[user..];
+    let port_at = memchr::memrchr(b':', host_port.as_bytes()).filter(|colon| !host_port[*colon..].contains(']'));
     let (host, port) = host_port.split_at(port_at.unwrap_or(host_port.len()));
     url.host = Some(host).filter(|host| !host.is_empty());
     url.port = port.strip_prefix(':').and_then(|port| port.parse().ok());
     url
 }
 
-fn cut(text: &str, at: char) -> (&str, Option<&str>) {
-    match text.split_once(at) {
-        Some((before, behind)) => (before, Some(behind)),
+fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match memchr::memchr(at, text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
 }
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 #[cfg(test)]

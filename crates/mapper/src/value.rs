@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
 use crate::time::{self, Wrote};
-use crate::{json, url};
+use crate::json;
+use crate::url::{self, Url};
 
 /// Writes the values of one record.
 pub(crate) struct Values<'r, 'a> {
@@ -18,6 +19,8 @@ pub(crate) struct Values<'r, 'a> {
     pub(crate) inexact: Cell<bool>,
     /// A key stood twice in one object.
     pub(crate) duplicate_key: Cell<bool>,
+    /// The URL split last, by its node: its parts go to several places.
+    url: Cell<(u32, Url<'a>)>,
 }
 
 /// What became of a value.
@@ -39,7 +42,8 @@ impl From<bool> for Outcome {
 
 impl<'r, 'a> Values<'r, 'a> {
     pub(crate) fn new(record: &'r Record<'a>) -> Self {
-        Self { record, inexact: Cell::new(false), duplicate_key: Cell::new(false) }
+        let url = Cell::new((0, Url::default()));
+        Self { record, inexact: Cell::new(false), duplicate_key: Cell::new(false), url }
     }
 
     /// Appends the value at `node`; on refusal `out` may hold a beginning, which the caller cuts off.
@@ -67,14 +71,14 @@ impl<'r, 'a> Values<'r, 'a> {
             Write::Ip => self.one_or_list(out, node, Self::ip).into(),
             Write::IpArray => self.list(out, node, Self::ip).into(),
             Write::Flattened => self.flattened(out, node).into(),
-            Write::UrlPort => match text.and_then(|text| url::split(text).port) {
+            Write::UrlPort => match text.and_then(|text| self.url(node, text).port) {
                 Some(port) => {
                     self.push_integer(out, i64::from(port));
                     Outcome::Written
                 }
                 None => Outcome::Refused,
             },
-            _ => match text.and_then(|text| part(text, write)).filter(|part| !part.is_empty()) {
+            _ => match text.and_then(|text| self.part(node, text, write)) {
                 Some(part) => {
                     json::push_string(out, part);
                     Outcome::Written
@@ -89,8 +93,44 @@ impl<'r, 'a> Values<'r, 'a> {
         let text = self.record.text(node)?;
         match write {
             Write::Ip | Write::IpArray => Some(text).filter(|text| text.parse::<IpAddr>().is_ok()),
-            _ => part(text, write).filter(|part| !part.is_empty()),
+            _ => self.part(node, text, write),
         }
+    }
+
+    /// The part of a text that a copy takes, unless it is empty.
+    #[inline]
+    fn part(&self, node: u32, text: &'a str, write: Write) -> Option<&'a str> {
+        let part = match write {
+            Write::Extension => extension(text),
+            Write::LocalPart => at_sign(text).map(|(local, _)| local),
+            Write::EmailDomain => at_sign(text).map(|(_, domain)| domain),
+            Write::UrlScheme => self.url(node, text).scheme,
+            Write::UrlHost => self.url(node, text).host,
+            Write::UrlPath => Some(self.url(node, text).path),
+            Write::UrlQuery => self.url(node, text).query,
+            Write::UrlFragment => self.url(node, text).fragment,
+            _ => Some(text),
+        };
+        part.filter(|part| !part.is_empty())
+    }
+
+    /// Whether a text has the part that `write` takes.
+    pub(crate) fn has_part(&self, node: u32, write: Write) -> bool {
+        self.record.text(node).is_some_and(|text| match write {
+            Write::UrlPort => self.url(node, text).port.is_some(),
+            _ => self.part(node, text, write).is_some(),
+        })
+    }
+
+    #[inline]
+    fn url(&self, node: u32, text: &'a str) -> Url<'a> {
+        let (last, url) = self.url.get();
+        if last == node {
+            return url;
+        }
+        let url = url::split(text);
+        self.url.set((node, url));
+        url
     }
 
     fn one_or_list(&self, out: &mut Vec<u8>, node: u32, one: fn(&Self, &mut Vec<u8>, u32) -> bool) -> bool {
@@ -199,6 +239,22 @@ impl<'r, 'a> Values<'r, 'a> {
     }
 }
 
+/// Whether `write` takes only a part of a text, which the text may lack.
+pub(crate) fn is_part(write: Write) -> bool {
+    matches!(
+        write,
+        Write::Extension
+            | Write::LocalPart
+            | Write::EmailDomain
+            | Write::UrlScheme
+            | Write::UrlHost
+            | Write::UrlPort
+            | Write::UrlPath
+            | Write::UrlQuery
+            | Write::UrlFragment
+    )
+}
+
 fn date(out: &mut Vec<u8>, text: &str) -> Outcome {
     out.push(b'"');
     let wrote = time::push_utc(out, text);
@@ -210,22 +266,17 @@ fn date(out: &mut Vec<u8>, text: &str) -> Outcome {
     }
 }
 
-/// The part of a text that a copy takes.
-fn part(text: &str, write: Write) -> Option<&str> {
-    match write {
-        Write::Extension => {
-            let name = text.rsplit(['/', '\\']).next().unwrap_or(text);
-            name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
-        }
-        Write::LocalPart => text.rsplit_once('@').map(|(local, _)| local),
-        Write::EmailDomain => text.rsplit_once('@').map(|(_, domain)| domain),
-        Write::UrlScheme => url::split(text).scheme,
-        Write::UrlHost => url::split(text).host,
-        Write::UrlPath => Some(url::split(text).path),
-        Write::UrlQuery => url::split(text).query,
-        Write::UrlFragment => url::split(text).fragment,
-        _ => Some(text),
-    }
+/// A file name's extension.
+fn extension(text: &str) -> Option<&str> {
+    let name = text.rsplit(['/', '\\']).next().unwrap_or(text);
+    name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
+}
+
+/// What stands before and behind the last `@`.
+#[inline]
+fn at_sign(text: &str) -> Option<(&str, &str)> {
+    let at = memchr::memrchr(b'@', text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 #[cfg(test)]
@@ -240,12 +291,15 @@ mod tests {
             ("dir.d/readme", Write::Extension, None),
             ("ada@example.com", Write::LocalPart, Some("ada")),
             ("ada@example.com", Write::EmailDomain, Some("example.com")),
+            ("@example.com", Write::LocalPart, None),
             ("ada", Write::LocalPart, None),
             ("https://example.com:8443/x?y#z", Write::UrlHost, Some("example.com")),
-            ("https://example.com", Write::UrlPath, Some("")),
+            ("https://example.com", Write::UrlPath, None),
         ];
         for (text, write, expected) in cases {
-            assert_eq!(part(text, write), expected, "{text} {write:?}");
+            let record = Record::of_text(text);
+            let values = Values::new(&record);
+            assert_eq!(values.part(1, text, write), expected, "{text} {write:?}");
         }
     }
 }

@@ -1,0 +1,200 @@
+//! The command line: names, defaults and help.
+//!
+//! Owns what can be typed, and the checks that need no file. Must not open anything.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  failed; standard error says what, where, and what to do
+  2  bad usage or configuration
+  3  finished, but some records are in the dead letters
+130  stopped by a signal, in good order";
+
+/// Turns Anthropic's Compliance API activity feed into Elastic Common Schema documents.
+#[derive(Debug, Parser)]
+#[command(name = "anthropic-ecs", disable_version_flag = true, after_help = EXIT_STATUS)]
+#[command(after_long_help = EXIT_STATUS, max_term_width = 110, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Print the version, the ECS version and the number of activity types known
+    #[arg(short = 'V', long)]
+    pub(crate) version: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Turn raw activities into ECS documents: files or standard input in, NDJSON out.
+    ///
+    /// An input holds one activity a line, or API pages ({"data":[...],"has_more":...}), or a JSON array of activities, plain
+    /// or compressed with gzip or zstd; which of these is found out by looking, not by name. The order of the output is the
+    /// order of the input, and the same input gives the same bytes.
+    Normalize(NormalizeArgs),
+    /// Show what happens to an activity type, or to one record: its category, where each field goes, and why.
+    Explain(ExplainArgs),
+    /// List every known activity type.
+    Catalog(CatalogArgs),
+}
+
+/// What `normalize` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS, after_long_help = EXIT_STATUS)]
+pub(crate) struct NormalizeArgs {
+    /// A file, a directory (read recursively), or - for standard input, which is the default
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Write the documents here instead of standard output; an existing file is overwritten, unless it is an input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write what cannot be mapped here, with the reason; made (and an older one overwritten) only when needed.
+    /// [default: dead-letters.ndjson beside the output, or in the current directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dead_letters: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) knowledge: KnowledgeArgs,
+    /// Keep the raw record, byte for byte, in event.original
+    #[arg(long)]
+    pub(crate) preserve_original: bool,
+    /// Write the SHA-256 of the raw record to event.hash
+    #[arg(long)]
+    pub(crate) event_hash: bool,
+    /// The data stream namespace
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = namespace)]
+    pub(crate) namespace: String,
+    /// Longer records become dead letters; 1KiB to 1GiB
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = record_size)]
+    pub(crate) max_record_size: usize,
+    /// How many threads map. More than 16 are not used: one reader and one writer cannot keep more busy.
+    /// [default: all cores]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub(crate) threads: Option<usize>,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, conflicts_with = "progress")]
+    pub(crate) quiet: bool,
+    /// Report progress on standard error even when that is not a terminal
+    #[arg(long)]
+    pub(crate) progress: bool,
+}
+
+/// What is known beyond what is built in.
+#[derive(Debug, Default, Args)]
+pub(crate) struct KnowledgeArgs {
+    /// A City, Country, ASN or Anonymous-IP database in MaxMind format; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) geoip: Vec<PathBuf>,
+    /// Rows of your own for activity types or fields, as in mappings/activities.csv or mappings/fields.csv; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mappings: Vec<PathBuf>,
+}
+
+/// What `explain` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// An activity type such as claude_chat_created, known or not; or - for one record on standard input
+    #[arg(value_name = "TYPE|-")]
+    pub(crate) subject: String,
+    #[command(flatten)]
+    pub(crate) knowledge: KnowledgeArgs,
+    /// Show the fields of every actor kind too
+    #[arg(long)]
+    pub(crate) actors: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What `catalog` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArgs {
+    /// Rows of your own, listed with the others; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mappings: Vec<PathBuf>,
+    /// Print a JSON array
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Print CSV with a header
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
+/// Reads a size such as `16MiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "kb" => 1_000,
+        "m" | "mib" => 1 << 20,
+        "mb" => 1_000_000,
+        "g" | "gib" => 1 << 30,
+        "gb" => 1_000_000_000,
+        _ => return Err(format!("`{unit}` is no unit; write a size as 65536, 64KiB, 16MiB or 1GiB")),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size is a whole number and a unit: 16MiB".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "that is too large".to_owned())
+}
+
+fn record_size(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes @ 0x400..=0x4000_0000 => Ok(bytes as usize),
+        _ => Err("must be from 1KiB to 1GiB".to_owned()),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1_usize..) => Ok(threads),
+        _ => Err("must be a whole number from 1 on".to_owned()),
+    }
+}
+
+/// What Elasticsearch accepts as the last part of a data stream's name.
+fn namespace(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 100 {
+        return Err("must have 1 to 100 bytes".to_owned());
+    }
+    if let Some(bad) =
+        text.chars().find(|c| "-\\/*?\"<>|,#:".contains(*c) || c.is_whitespace() || c.is_control())
+    {
+        return Err(format!("must not contain {bad:?}, which Elasticsearch refuses in a namespace"));
+    }
+    if text.chars().any(char::is_uppercase) {
+        return Err("must be lower case, which Elasticsearch demands of a namespace".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_read_as_people_write_them() {
+        let read = |text| size(text).ok();
+        assert_eq!(
+            ["5", "5B", "64KiB", "16MiB", "1gib", "2 MB", "3k"].map(read),
+            [5, 5, 65_536, 16 << 20, 1 << 30, 2_000_000, 3_072].map(Some)
+        );
+        assert_eq!(["", "MiB", "1.5MiB", "5 bananas", "-1", "99999999999GiB"].map(read), [None; 6]);
+        assert!(record_size("1KiB").is_ok() && record_size("1023").is_err() && record_size("2GiB").is_err());
+    }
+
+    #[test]
+    fn a_namespace_must_suit_a_data_stream() {
+        assert!(["default", "prod_eu", "é"].into_iter().all(|name| namespace(name).is_ok()));
+        assert!(["", "a-b", "Prod", "a b", "a/b", "a:b"].into_iter().all(|name| namespace(name).is_err()));
+    }
+}

@@ -1,0 +1,72 @@
+//! Running the program and looking at what it left behind.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A command line of the program, with everything captured.
+pub(crate) fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anthropic-ecs"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the program in `directory`, feeding it `input`.
+pub(crate) fn run_in(directory: &Path, args: &[&str], input: &[u8]) -> Output {
+    let mut child = program(args).current_dir(directory).stdin(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
+    // A program that refuses its arguments reads nothing.
+    let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    output
+}
+
+/// Runs the program in a fresh directory, feeding it `input`.
+pub(crate) fn run(args: &[&str], input: &[u8]) -> Output {
+    run_in(tempfile::tempdir().unwrap().path(), args, input)
+}
+
+/// The exit status.
+pub(crate) fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+/// What was written to standard error.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What was written to standard output.
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A file of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// The sample feed.
+pub(crate) fn samples() -> String {
+    fs::read_to_string(repository("samples/activities.ndjson")).unwrap()
+}
+
+/// Sends a signal by its name.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Asserts that every line is complete and a JSON object.
+pub(crate) fn whole_lines(bytes: &[u8]) -> usize {
+    assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "the last line is cut");
+    let text = std::str::from_utf8(bytes).unwrap();
+    for line in text.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line.is_object()), "{line}");
+    }
+    text.lines().count()
+}

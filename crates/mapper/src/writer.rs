@@ -1,0 +1,338 @@
+//! Writing a document, and remembering how it was written.
+//!
+//! Everything that reaches a document goes through a [`Writer`]. The general path writes through a [`Recorder`],
+//! which passes each step on and notes it; the notes become a [`crate::plan::Plan`], and replaying a plan
+//! makes the same calls on a writer. So there is one way a document is written, and two ways to decide what to write.
+
+use sha2::{Digest, Sha256};
+
+use crate::cache::{Found, FragmentCache};
+use crate::fragments::{Address, Agent};
+use crate::json::{push_bytes, push_escaped};
+use crate::message;
+use crate::program::Write;
+use crate::value::{self, Outcome, Values};
+
+/// Appends the pieces of one document.
+pub(crate) struct Writer<'w, 'r, 'a> {
+    pub(crate) out: &'w mut Vec<u8>,
+    pub(crate) values: &'w Values<'r, 'a>,
+    pub(crate) agents: &'w mut FragmentCache<Agent>,
+    pub(crate) addresses: &'w FragmentCache<Address>,
+    pub(crate) address: Option<Found>,
+    pub(crate) address_node: Option<u32>,
+    pub(crate) ingested: Option<&'w str>,
+    /// The time written last: its node, and where it begins and ends.
+    pub(crate) time: Option<(u32, usize, usize)>,
+}
+
+/// One step of writing. Values are named by node, or, in a plan, by member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Bytes that do not depend on the record, as a range of the recording's text.
+    Fixed { start: u32, end: u32 },
+    /// The inside of a JSON string: a text whole.
+    Text(u32),
+    /// A value as its index type wants it.
+    Value(u32, Write),
+    /// The inside of a JSON string: a value as a person would read it.
+    Say(u32),
+    /// Members of `source`.
+    Source,
+    /// What kind of anonymizer the address is.
+    Anonymizer,
+    /// Where in the sentence.
+    Place,
+    /// Members of `user_agent`.
+    Agent(u32),
+    /// Distinct texts, as items of an array; the number of the list.
+    Distinct(u32),
+    /// The time of ingestion.
+    Ingested,
+    /// SHA-256 of the raw record.
+    Hash,
+    /// The raw record as a JSON string.
+    Original,
+}
+
+impl<'a> Writer<'_, '_, 'a> {
+    fn address(&self) -> Option<&Address> {
+        self.address.map(|found| self.addresses.get(found))
+    }
+
+    /// Performs a step that needs neither fixed bytes nor a list; false if it wrote nothing.
+    #[inline]
+    pub(crate) fn perform(&mut self, op: Op) -> Outcome {
+        match op {
+            Op::Text(node) => match self.values.record.text(node) {
+                Some(text) => push_escaped(self.out, text),
+                None => return Outcome::Refused,
+            },
+            Op::Value(node, Write::Date) => {
+                // The same time usually stands in two places.
+                if let Some((_, start, end)) = self.time.filter(|(last, ..)| *last == node) {
+                    self.out.extend_from_within(start..end);
+                    return Outcome::Written;
+                }
+                let start = self.out.len();
+                let outcome = self.values.write(self.out, node, Write::Date);
+                if outcome == Outcome::Written {
+                    self.time = Some((node, start, self.out.len()));
+                }
+                return outcome;
+            }
+            Op::Value(node, write) => return self.values.write(self.out, node, write),
+            Op::Agent(node) => match self.values.record.text(node) {
+                Some(text) => {
+                    let found = self.agents.find(text, Agent::new);
+                    self.out.extend_from_slice(&self.agents.get(found).members);
+                }
+                None => return Outcome::Refused,
+            },
+            Op::Source | Op::Anonymizer | Op::Place => match self.address.map(|found| self.addresses.get(found)) {
+                Some(address) => {
+                    let piece = match op {
+                        Op::Source => &address.source,
+                        Op::Place => &address.place,
+                        _ => &address.anonymizer,
+                    };
+                    self.out.extend_from_slice(piece);
+                }
+                None => return Outcome::Refused,
+            },
+            Op::Say(node) => return message::say(self.values, self.out, node).into(),
+            Op::Ingested => self.out.extend_from_slice(self.ingested.unwrap_or_default().as_bytes()),
+            Op::Hash => push_sha256(self.out, self.values.record.raw),
+            Op::Original => match std::str::from_utf8(self.values.record.raw) {
+                Ok(text) => push_escaped(self.out, text),
+                Err(_) => return Outcome::Refused,
+            },
+            Op::Fixed { .. } | Op::Distinct(_) => return Outcome::Refused,
+        }
+        Outcome::Written
+    }
+
+    /// Writes the distinct texts of a list, with commas between; false if there are none.
+    #[inline]
+    pub(crate) fn distinct(&mut self, list: impl Iterator<Item = (u32, Write)>) -> bool {
+        let first = self.out.len();
+        let mut texts = Distinct::default();
+        for (node, write) in list {
+            if matches!(write, Write::Ip) && Some(node) == self.address_node {
+                // The actor's address has been parsed already.
+                if self.address().is_some_and(|address| address.is_ip) {
+                    self.push_distinct(self.values.record.text(node), &mut texts, first);
+                }
+            } else if self.values.record.is_array(node) {
+                for item in self.values.record.items(node) {
+                    self.push_distinct(self.values.text_of(item, write), &mut texts, first);
+                }
+            } else {
+                self.push_distinct(self.values.text_of(node, write), &mut texts, first);
+            }
+        }
+        self.out.len() > first
+    }
+
+    #[inline]
+    fn push_distinct(&mut self, text: Option<&'a str>, texts: &mut Distinct<'a>, first: usize) {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+        if texts.insert(text) {
+            self.out.extend_from_slice(if self.out.len() > first { b",\"" } else { b"\"" });
+            push_escaped(self.out, text);
+            self.out.push(b'"');
+        }
+    }
+}
+
+/// Texts met so far: pairwise while they are few, so that nothing is allocated.
+#[derive(Default)]
+struct Distinct<'a> {
+    few: [&'a str; 8],
+    len: usize,
+    many: Option<std::collections::HashSet<&'a str>>,
+}
+
+impl<'a> Distinct<'a> {
+    #[inline]
+    fn insert(&mut self, text: &'a str) -> bool {
+        if let Some(many) = &mut self.many {
+            return many.insert(text);
+        }
+        if self.few[..self.len].contains(&text) {
+            return false;
+        }
+        match self.few.get_mut(self.len) {
+            Some(place) => *place = text,
+            None => {
+                let many = self.many.insert(self.few.iter().copied().collect());
+                many.insert(text);
+                return true;
+            }
+        }
+        self.len += 1;
+        true
+    }
+}
+
+pub(crate) fn push_sha256(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for byte in Sha256::digest(bytes) {
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 15)]);
+    }
+}
+
+/// What was written, step by step, and on what it depended.
+#[derive(Default)]
+pub(crate) struct Recording {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) text: Vec<u8>,
+    pub(crate) lists: Vec<Vec<(u32, Write)>>,
+    /// Scalars whose very value decided something.
+    pub(crate) exact: Vec<u32>,
+    /// Copies of a part that the text did not have.
+    pub(crate) without: Vec<(u32, Write)>,
+    /// Something was decided that a plan cannot foresee.
+    pub(crate) unforeseeable: bool,
+    /// Whether anything is noted at all.
+    pub(crate) is_on: bool,
+}
+
+impl Recording {
+    pub(crate) fn start(&mut self, is_on: bool) {
+        self.is_on = is_on;
+        self.ops.clear();
+        self.text.clear();
+        self.lists.clear();
+        self.exact.clear();
+        self.without.clear();
+        self.unforeseeable = false;
+    }
+
+    /// Notes the end of the document.
+    pub(crate) fn finish(&mut self, end: &[u8]) {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(end);
+        self.ops.push(Op::Fixed { start, end: self.text.len() as u32 });
+    }
+}
+
+/// A place in a document that writing can go back to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    out: usize,
+    ops: usize,
+    text: usize,
+    lists: usize,
+}
+
+/// A writer that notes what it does.
+pub(crate) struct Recorder<'w, 'r, 'a> {
+    pub(crate) writer: Writer<'w, 'r, 'a>,
+    pub(crate) recording: &'w mut Recording,
+}
+
+impl Recorder<'_, '_, '_> {
+    /// Appends bytes that do not depend on the record.
+    pub(crate) fn fixed(&mut self, bytes: &[u8]) {
+        push_bytes(self.writer.out, bytes);
+        if !self.recording.is_on {
+            return;
+        }
+        let text = &mut self.recording.text;
+        let start = text.len() as u32;
+        text.extend_from_slice(bytes);
+        let end = text.len() as u32;
+        match self.recording.ops.last_mut() {
+            Some(Op::Fixed { end: last, .. }) if *last == start => *last = end,
+            _ => self.recording.ops.push(Op::Fixed { start, end }),
+        }
+    }
+
+    /// Appends fixed text, escaped, quotes included.
+    pub(crate) fn fixed_string(&mut self, text: &str) {
+        let mut bytes = Vec::with_capacity(text.len() + 2);
+        crate::json::push_string(&mut bytes, text);
+        self.fixed(&bytes);
+    }
+
+    /// Performs a step; what a refused one has begun is for the caller to cut off.
+    pub(crate) fn perform(&mut self, op: Op) -> Outcome {
+        if self.recording.is_on {
+            self.recording.ops.push(op);
+        }
+        self.writer.perform(op)
+    }
+
+    /// Appends a value the way `write` says.
+    pub(crate) fn value(&mut self, node: u32, write: Write) -> Outcome {
+        if self.writer.values.record.text(node).is_some() && matches!(write, Write::Keyword) {
+            self.fixed(b"\"");
+            let outcome = self.perform(Op::Text(node));
+            self.fixed(b"\"");
+            return outcome;
+        }
+        let outcome = self.perform(Op::Value(node, write));
+        match outcome {
+            Outcome::Refused if value::is_part(write) => self.recording.without.push((node, write)),
+            Outcome::Refused | Outcome::Cut => self.recording.unforeseeable = true,
+            Outcome::Written => {}
+        }
+        outcome
+    }
+
+    /// Appends a value as a person would read it; false if there is nothing to show.
+    pub(crate) fn say(&mut self, node: u32) -> bool {
+        let mark = self.mark();
+        let said = self.perform(Op::Say(node)) == Outcome::Written;
+        if !said {
+            self.recording.unforeseeable = true;
+            self.rewind(mark);
+        }
+        said
+    }
+
+    /// Appends the distinct texts of a list; false if there are none.
+    pub(crate) fn distinct(&mut self, list: &[(u32, Write)]) -> bool {
+        if self.recording.is_on {
+            let number = self.recording.lists.len() as u32;
+            self.recording.lists.push(list.to_vec());
+            self.recording.ops.push(Op::Distinct(number));
+        }
+        let written = self.writer.distinct(list.iter().copied());
+        if !written {
+            // Whether a list is empty may depend on more than a plan looks at.
+            self.recording.unforeseeable = true;
+        }
+        written
+    }
+
+    /// Notes that the very value of a scalar decides what is written.
+    pub(crate) fn depends_on(&mut self, node: u32) {
+        self.recording.exact.push(node);
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        let recording = &self.recording;
+        Mark {
+            out: self.writer.out.len(),
+            ops: recording.ops.len(),
+            text: recording.text.len(),
+            lists: recording.lists.len(),
+        }
+    }
+
+    /// Takes back what was written since `mark`.
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        self.writer.out.truncate(mark.out);
+        self.writer.time = self.writer.time.filter(|(.., end)| *end <= mark.out);
+        let recording = &mut self.recording;
+        recording.ops.truncate(mark.ops);
+        recording.text.truncate(mark.text);
+        recording.lists.truncate(mark.lists);
+        if let Some(Op::Fixed { end, .. }) = recording.ops.last_mut() {
+            *end = (*end).min(mark.text as u32);
+        }
+    }
+}
