@@ -69,7 +69,7 @@ pub(crate) struct NormalizeArgs {
     /// Longer records become dead letters; 1KiB to 1GiB
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = record_size)]
     pub(crate) max_record_size: usize,
-    /// How many threads map. More than 16 are not used: one reader and one writer cannot keep more busy.
+    /// How many threads map. More than 8 are not used: one writer cannot take what they make.
     /// [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,

@@ -1,5 +1,7 @@
 //! `explain`, `catalog` and `--version` as a user runs them.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 mod common;
 
 use std::fs;

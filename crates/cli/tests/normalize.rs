@@ -1,5 +1,7 @@
 //! `normalize` as a user runs it: forms of input, order, dead letters, what it says.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 mod common;
 
 use std::fs;

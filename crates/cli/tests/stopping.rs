@@ -1,5 +1,7 @@
 //! Ending early: a reader that goes away, and signals.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
 mod common;
 
 use std::io::{Read, Write};
@@ -82,6 +84,8 @@ fn a_second_signal_kills() {
     // Nobody reads the output, so the program cannot finish what it has in hand.
     let mut child = start(&["normalize"]);
     let feeder = feed_for_ever(&mut child);
+    let mut first = [0; 20];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     sleep(Duration::from_millis(500));
     signal(&child, "INT");
     sleep(Duration::from_millis(500));

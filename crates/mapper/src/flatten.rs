@@ -11,6 +11,7 @@ use simd_json::Node;
 
 use crate::MAX_DEPTH;
 use crate::json;
+use crate::out::Out;
 use crate::record::Record;
 use crate::value::Values;
 
@@ -31,7 +32,7 @@ pub(crate) fn is_indexable_key(key: &str) -> bool {
 
 impl Values<'_, '_> {
     /// Writes an object, or an array of objects.
-    pub(crate) fn flattened(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    pub(crate) fn flattened(&self, out: &mut Out, node: u32) -> bool {
         let record = self.record;
         let takes = record.is_object(node)
             || record.is_array(node) && record.items(node).all(|item| record.is_object(item) || record.is_empty(item));
@@ -39,22 +40,22 @@ impl Values<'_, '_> {
     }
 
     /// Writes any value without its empty parts; false if a key is not indexable.
-    pub(crate) fn pruned(&self, out: &mut Vec<u8>, node: u32, depth: usize) -> bool {
+    pub(crate) fn pruned(&self, out: &mut Out, node: u32, depth: usize) -> bool {
         let record = self.record;
         if let Some(scalar) = record.scalar(node) {
             self.push_scalar(out, scalar);
             return true;
         }
         if depth == 0 {
-            let mut text = Vec::new();
+            let mut text = Out::default();
             self.whole(&mut text, node);
-            json::push_string(out, &String::from_utf8_lossy(&text));
+            json::push_string(out, &String::from_utf8_lossy(text.as_slice()));
             return true;
         }
         let object = record.is_object(node);
         out.push(if object { b'{' } else { b'[' });
         let start = out.len();
-        let separate = |out: &mut Vec<u8>| {
+        let separate = |out: &mut Out| {
             if out.len() > start {
                 out.push(b',');
             }
@@ -96,7 +97,7 @@ impl Values<'_, '_> {
     }
 
     /// Writes any value whole, to any depth, as compact JSON.
-    pub(crate) fn whole(&self, out: &mut Vec<u8>, node: u32) {
+    pub(crate) fn whole(&self, out: &mut Out, node: u32) {
         // Of every open container: how many items are left, and whether it is an object.
         let mut open: Vec<(usize, bool)> = Vec::new();
         let mut at = node;
@@ -146,7 +147,7 @@ impl Values<'_, '_> {
 
     /// Writes any value in a form that does not depend on the order of keys, white space or the way
     /// strings are escaped: keys sorted by code point, of repeated ones the last.
-    pub(crate) fn canonical(&self, out: &mut Vec<u8>, node: u32, depth: usize) {
+    pub(crate) fn canonical(&self, out: &mut Out, node: u32, depth: usize) {
         let record = self.record;
         if depth == 0 || record.scalar(node).is_some() {
             return self.whole(out, node);

@@ -5,21 +5,70 @@
 
 use std::net::IpAddr;
 
+use hashbrown::HashMap;
+
+use crate::cache::{FragmentCache, ShortKey};
 use crate::enrich::{GeoDatabases, GeoRecord, user_agent};
 use crate::json;
+use crate::out::Out;
 
-/// What the document says of an address.
+/// Addresses kept; some 4,096 hit 97 of 100 look-ups of a realistic feed.
+const ADDRESSES: usize = 4096;
+/// Distinct findings kept; when they are more, all is forgotten.
+const FINDINGS: usize = 4 * ADDRESSES;
+
+/// What the document says of an address, beside the address itself.
 #[derive(Default)]
 pub(crate) struct Address {
-    /// The members of `source`.
-    pub(crate) source: Box<[u8]>,
+    /// The members of `source` behind the address, each with a comma before it.
+    pub(crate) members: Box<[u8]>,
     /// The value of `anthropic.audit.source.anonymizer`; empty when nothing is known.
     pub(crate) anonymizer: Box<[u8]>,
-    /// The end of the sentence, escaped: ` from 192.0.2.1 (Berlin, DE)`.
+    /// What stands behind the address in the sentence, escaped: ` (Berlin, DE)`.
     pub(crate) place: Box<[u8]>,
     pub(crate) is_ip: bool,
     /// A database could not be read at this address.
     pub(crate) is_broken: bool,
+}
+
+/// What is known of addresses. Many addresses share what is known of them, so that it is kept once, and the
+/// memory that a feed of many addresses keeps busy stays small.
+pub(crate) struct Addresses {
+    by_text: FragmentCache<ShortKey, u32>,
+    findings: Vec<Address>,
+    by_members: HashMap<Box<[u8]>, u32>,
+}
+
+impl Addresses {
+    pub(crate) fn new() -> Self {
+        Self { by_text: FragmentCache::new(ADDRESSES), findings: Vec::new(), by_members: HashMap::new() }
+    }
+
+    /// What is known of an address, as a number for [`Addresses::get`].
+    #[inline]
+    pub(crate) fn find(&mut self, text: &str, geo: &GeoDatabases) -> u32 {
+        let Self { by_text, findings, by_members } = self;
+        if findings.len() > FINDINGS {
+            *by_text = FragmentCache::new(ADDRESSES);
+            findings.clear();
+            by_members.clear();
+        }
+        let found = by_text.find(text, |text| {
+            let address = Address::new(text, geo);
+            let state = [u8::from(address.is_ip), u8::from(address.is_broken)];
+            let key = [&address.members, &address.anonymizer, &address.place, &state[..]].join(&0);
+            *by_members.entry(key.into()).or_insert_with(|| {
+                findings.push(address);
+                findings.len() as u32 - 1
+            })
+        });
+        *self.by_text.get(found)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, address: u32) -> Option<&Address> {
+        self.findings.get(address as usize)
+    }
 }
 
 /// What the document says of a client.
@@ -30,37 +79,50 @@ pub(crate) struct Agent {
 }
 
 impl Address {
-    pub(crate) fn new(text: &str, geo: &GeoDatabases) -> Self {
-        let Ok(address) = text.parse::<IpAddr>() else {
-            let mut source = Members::default();
-            source.text("address", Some(text));
-            let mut place = b" from ".to_vec();
-            json::push_escaped(&mut place, shorten(text));
-            return Self { source: source.0.into(), place: place.into(), ..Self::default() };
-        };
+    fn new(text: &str, geo: &GeoDatabases) -> Self {
+        let Ok(address) = text.parse::<IpAddr>() else { return Self::default() };
         let (found, is_broken) = match geo.lookup(address) {
             Ok(found) => (found.unwrap_or_default(), false),
             Err(broken) => (broken.partial, true),
         };
         Self {
-            source: source(text, &found).into(),
-            anonymizer: anonymizer(&found).into(),
-            place: place(text, &found).into(),
+            members: members(&found),
+            anonymizer: anonymizer(&found),
+            place: place(&found),
             is_ip: true,
             is_broken,
         }
     }
+
+    /// Writes the members of `source` for the address `text`.
+    #[inline]
+    pub(crate) fn write_source(&self, out: &mut Out, text: &str) {
+        if self.is_ip {
+            out.put(b"\"ip\":\"");
+            out.put(text.as_bytes());
+            out.push(b'"');
+            out.put(&self.members);
+        } else {
+            out.put(b"\"address\":");
+            json::push_string(out, text);
+        }
+    }
+
+    /// Writes the end of the sentence: ` from 192.0.2.1 (Berlin, DE)`.
+    #[inline]
+    pub(crate) fn write_place(&self, out: &mut Out, text: &str) {
+        out.put(b" from ");
+        json::push_escaped(out, if self.is_ip { text } else { shorten(text) });
+        out.put(&self.place);
+    }
 }
 
-fn source(text: &str, found: &GeoRecord<'_>) -> Vec<u8> {
-    let mut source = Members::default();
-    source.text("ip", Some(text));
+fn members(found: &GeoRecord<'_>) -> Box<[u8]> {
     let mut organization = Members::default();
     organization.text("name", found.as_organization_name);
     let mut network = Members::default();
     network.raw("number", found.as_number.map(|number| number.to_string()));
     network.object("organization", organization);
-    source.object("as", network);
     let mut geo = Members::default();
     geo.text("continent_code", found.continent_code);
     geo.text("continent_name", found.continent_name);
@@ -73,11 +135,14 @@ fn source(text: &str, found: &GeoRecord<'_>) -> Vec<u8> {
     geo.text("timezone", found.timezone);
     let location = found.location.map(|at| format!("{{\"lat\":{},\"lon\":{}}}", at.lat, at.lon));
     geo.raw("location", location);
-    source.object("geo", geo);
-    source.0
+    let mut members = Members::default();
+    members.object("as", network);
+    members.object("geo", geo);
+    let members = members.finish();
+    if members.is_empty() { members } else { [b",", &*members].concat().into() }
 }
 
-fn anonymizer(found: &GeoRecord<'_>) -> Vec<u8> {
+fn anonymizer(found: &GeoRecord<'_>) -> Box<[u8]> {
     let flags = &found.anonymizer;
     let kinds = [
         (flags.is_anonymous, "anonymous"),
@@ -88,18 +153,16 @@ fn anonymizer(found: &GeoRecord<'_>) -> Vec<u8> {
         (flags.is_tor_exit_node, "tor_exit_node"),
     ];
     let names: Vec<String> = kinds.iter().filter(|(set, _)| *set).map(|(_, name)| format!("\"{name}\"")).collect();
-    if names.is_empty() { Vec::new() } else { format!("[{}]", names.join(",")).into_bytes() }
+    if names.is_empty() { Box::default() } else { format!("[{}]", names.join(",")).into_bytes().into() }
 }
 
-fn place(text: &str, found: &GeoRecord<'_>) -> Vec<u8> {
-    let mut place = format!(" from {text}").into_bytes();
+fn place(found: &GeoRecord<'_>) -> Box<[u8]> {
     let names = match (found.city_name, found.country_iso_code.or(found.country_name)) {
         (Some(city), Some(country)) => format!(" ({city}, {country})"),
         (Some(only), None) | (None, Some(only)) => format!(" ({only})"),
         (None, None) => String::new(),
     };
-    json::push_escaped(&mut place, &names);
-    place
+    json::escaped(&names)
 }
 
 impl Agent {
@@ -119,7 +182,7 @@ impl Agent {
         os.text("family", agent.os.family);
         os.text("type", agent.os.os_type.map(|os_type| os_type.as_str()));
         members.object("os", os);
-        Self { members: members.0.into() }
+        Self { members: members.finish() }
     }
 }
 
@@ -133,11 +196,15 @@ fn shorten(text: &str) -> &str {
 
 /// The members of a JSON object, without its braces.
 #[derive(Default)]
-struct Members(Vec<u8>);
+struct Members(Out);
 
 impl Members {
+    fn finish(self) -> Box<[u8]> {
+        self.0.as_slice().into()
+    }
+
     fn key(&mut self, name: &str) {
-        if !self.0.is_empty() {
+        if self.0.len() > 0 {
             self.0.push(b',');
         }
         json::push_string(&mut self.0, name);
@@ -154,15 +221,15 @@ impl Members {
     fn raw(&mut self, name: &str, value: Option<String>) {
         if let Some(value) = value {
             self.key(name);
-            self.0.extend_from_slice(value.as_bytes());
+            self.0.put(value.as_bytes());
         }
     }
 
     fn object(&mut self, name: &str, inner: Self) {
-        if !inner.0.is_empty() {
+        if inner.0.len() > 0 {
             self.key(name);
             self.0.push(b'{');
-            self.0.extend_from_slice(&inner.0);
+            self.0.put(inner.0.as_slice());
             self.0.push(b'}');
         }
     }

@@ -19,6 +19,7 @@ mod fragments;
 mod json;
 mod map;
 mod message;
+mod out;
 mod plan;
 mod program;
 mod record;
@@ -87,7 +88,7 @@ impl Mapping {
     #[must_use]
     pub fn new(tables: Tables, geo: GeoDatabases, options: MapperOptions) -> Self {
         let mut head = b"\"data_stream\":{\"dataset\":\"anthropic.audit\",\"namespace\":".to_vec();
-        json::push_string(&mut head, &options.namespace);
+        head.extend_from_slice(&json::string(&options.namespace));
         let rest = format!(",\"type\":\"logs\"}},\"ecs\":{{\"version\":\"{ECS_VERSION}\"}},");
         head.extend_from_slice(rest.as_bytes());
         Self { program: Program::compile(tables), ecs: EcsFields::builtin(), geo, options, head }
@@ -111,6 +112,7 @@ pub struct Mapper {
     mapping: Arc<Mapping>,
     parser: record::Parser,
     state: map::State,
+    document: out::Out,
     /// `event.ingested`, when the caller sets it.
     ingested: Option<String>,
     plans: bool,
@@ -185,7 +187,8 @@ impl Mapper {
     #[must_use]
     pub fn new(mapping: Arc<Mapping>) -> Self {
         let state = map::State::new(&mapping.program);
-        Self { mapping, parser: record::Parser::new(), state, ingested: None, plans: true }
+        let document = out::Out::default();
+        Self { mapping, parser: record::Parser::new(), state, document, ingested: None, plans: true }
     }
 
     /// Sets or clears the `event.ingested` of the documents to come, in UTC.
@@ -214,19 +217,19 @@ impl Mapper {
         if raw.len() > limit {
             return Err(Unmappable::TooLarge { size: raw.len(), limit });
         }
-        let start = out.len();
         let context = map::Context {
             mapping: &self.mapping,
             ingested: self.ingested.as_deref(),
             plans: self.plans && raw.len() <= LARGE_RECORD,
         };
-        let state = &mut self.state;
+        let (state, document) = (&mut self.state, &mut self.document);
+        document.clear();
         let mapped = self.parser.parse(raw, |record| {
             let mut keep_original = context.mapping.options.preserve_original;
             loop {
-                let verdict = map::map(context, state, record, keep_original, out);
+                let verdict = map::map(context, state, record, keep_original, document);
                 if verdict != map::Verdict::Mapped {
-                    out.truncate(start);
+                    document.clear();
                 }
                 match verdict {
                     map::Verdict::Mapped => return Some(Ok(())),
@@ -242,7 +245,11 @@ impl Mapper {
             self.state.shrink(&self.mapping.program);
         }
         match mapped {
-            Ok(Ok(())) => Ok(self.state.mapped()),
+            Ok(Ok(())) => {
+                out.extend_from_slice(self.document.as_slice());
+                self.document.shrink(LARGE_RECORD);
+                Ok(self.state.mapped())
+            }
             Ok(Err(unmappable)) => Err(unmappable),
             Err(not_json) => {
                 Err(Unmappable::NotJson { expected: not_json.expected, offset: not_json.offset })

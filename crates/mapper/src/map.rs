@@ -10,11 +10,12 @@ use std::collections::HashSet;
 use hashbrown::HashMap;
 use model::tables::Outcome;
 
-use crate::cache::{Found, FragmentCache};
+use crate::cache::FragmentCache;
 use crate::fields::{COPY, Fields, Filled};
 use crate::flatten::is_indexable_key;
-use crate::fragments::{Address, Agent};
+use crate::fragments::{Addresses, Agent};
 use crate::message;
+use crate::out::Out;
 use crate::plan::{Basis, Outline, Plan, Plans};
 use crate::program::{KindInfo, OutcomeByField, Program, Related, SlotId, TypeInfo, Write};
 use crate::record::{Record, Scalar};
@@ -23,12 +24,8 @@ use crate::value::{self, Values};
 use crate::writer::{Op, Recorder, Recording, Writer, push_sha256};
 use crate::{Mapped, Mapping, json, unknown};
 
-/// Addresses kept; some 4,096 hit 97 of 100 look-ups of a realistic feed.
-const ADDRESSES: usize = 4096;
 /// Clients kept; 256 already hit 99.9 of 100.
 const AGENTS: usize = 1024;
-const LONGEST_ADDRESS: usize = 64;
-const LONGEST_AGENT: usize = 1024;
 /// Unknown types whose inference is kept.
 const UNKNOWN_TYPES: usize = 1024;
 const LONGEST_TYPE: usize = 256;
@@ -50,8 +47,8 @@ pub(crate) struct State {
     fields: Fields,
     recording: Recording,
     plans: Plans,
-    addresses: FragmentCache<Address>,
-    agents: FragmentCache<Agent>,
+    addresses: Addresses,
+    agents: FragmentCache<Box<str>, Agent>,
     unknown_types: HashMap<Box<str>, TypeInfo>,
     event_id: String,
     activity_type: String,
@@ -73,8 +70,8 @@ impl State {
             fields: Fields::new(program),
             recording: Recording::default(),
             plans: Plans::new(),
-            addresses: FragmentCache::new(ADDRESSES, LONGEST_ADDRESS),
-            agents: FragmentCache::new(AGENTS, LONGEST_AGENT),
+            addresses: Addresses::new(),
+            agents: FragmentCache::new(AGENTS),
             unknown_types: HashMap::new(),
             event_id: String::new(),
             activity_type: String::new(),
@@ -104,7 +101,7 @@ pub(crate) fn map(
     state: &mut State,
     record: &Record<'_>,
     keep_original: bool,
-    out: &mut Vec<u8>,
+    out: &mut Out,
 ) -> Verdict {
     let outline = if context.plans && !record.is_exact() { state.plans.outline(record) } else { None };
     let Some(outline) = outline else { return map_generally(context, state, record, keep_original, None, out) };
@@ -130,18 +127,15 @@ fn map_by_plan(
     state: &mut State,
     record: &Record<'_>,
     outline: &Outline,
-    out: &mut Vec<u8>,
+    out: &mut Out,
 ) -> Option<bool> {
     let State { plans, addresses, agents, .. } = state;
     let geo = &context.mapping.geo;
-    let address = plans.address(record, outline);
-    let address_node = address.map(|(node, _)| node);
-    let address = address.map(|(_, text)| addresses.find(text, |text| Address::new(text, geo)));
-    let (plan, nodes) = plans.find(record, outline, address.map(|found| addresses.get(found)))?;
+    let address = plans.address(record, outline).map(|(node, text)| (node, text, addresses.find(text, geo)));
+    let (plan, nodes) = plans.find(record, outline, address.and_then(|(.., known)| addresses.get(known)))?;
     let values = Values::new(record);
     let ingested = context.ingested;
-    let mut writer =
-        Writer { out, values: &values, agents, addresses, address, address_node, ingested, time: None };
+    let mut writer = Writer { out, values: &values, agents, addresses, address, ingested, time: None };
     if !plan.replay(nodes, &mut writer) || values.inexact.get() || values.duplicate_key.get() {
         return Some(false);
     }
@@ -163,7 +157,7 @@ fn map_generally(
     record: &Record<'_>,
     keep_original: bool,
     learn: Option<Outline>,
-    out: &mut Vec<u8>,
+    out: &mut Out,
 ) -> Verdict {
     let program = &context.mapping.program;
     if !record.is_object(0) {
@@ -223,17 +217,17 @@ fn write_document(
     kind: &KindInfo,
     keep_original: bool,
     learn: Option<Outline>,
-    out: &mut Vec<u8>,
+    out: &mut Out,
 ) -> Verdict {
     let Context { mapping, ingested, .. } = context;
     let (program, special) = (&mapping.program, &mapping.program.special);
     let State { fields, recording, addresses, agents, .. } = state;
     fields.place_all(program, record, info, kind);
 
-    let address_node = fields.actor.get(special.actor_address).filter(|node| record.text(*node).is_some());
-    let address = address_node.and_then(|node| record.text(node));
-    let address = address.map(|text| addresses.find(text, |text| Address::new(text, &mapping.geo)));
-    if let Some(known) = address.map(|found| addresses.get(found)) {
+    let address = fields.actor.get(special.actor_address);
+    let address = address.and_then(|node| record.text(node).map(|text| (node, text)));
+    let address = address.map(|(node, text)| (node, text, addresses.find(text, &mapping.geo)));
+    if let Some(known) = address.and_then(|(.., known)| addresses.get(known)) {
         if known.is_broken {
             fields.tags.insert(Tags::GEOIP_LOOKUP_FAILURE);
         }
@@ -247,7 +241,7 @@ fn write_document(
 
     recording.start(learn.is_some());
     let values = Values::new(record);
-    let writer = Writer { out, values: &values, agents, addresses, address, address_node, ingested, time: None };
+    let writer = Writer { out, values: &values, agents, addresses, address, ingested, time: None };
     let mut document = Document { fields, to: Recorder { writer, recording }, cut: false };
     document.to.fixed(b"{\"@timestamp\":");
     document.timestamp(program);
@@ -281,11 +275,11 @@ fn write_document(
         end.extend_from_slice(name.as_bytes());
     }
     end.extend_from_slice(if end.is_empty() { b"}" } else { b"\"]}" });
-    json::push_bytes(out, &end);
+    out.put(&end);
     state.tags = fields.tags;
 
     if let (Some(outline), Some(id), false) = (learn, id, unusual) {
-        make_plan(state, program, record, id, address_node.zip(address), &end, outline);
+        make_plan(state, program, record, id, address.map(|(.., known)| known), &end, outline);
     }
     Verdict::Mapped
 }
@@ -297,7 +291,7 @@ fn make_plan(
     program: &Program,
     record: &Record<'_>,
     id: u32,
-    address: Option<(u32, Found)>,
+    address: Option<u32>,
     end: &[u8],
     outline: Outline,
 ) {
@@ -311,7 +305,7 @@ fn make_plan(
     let basis = Basis {
         id,
         actor: fields.actor_object(program, record),
-        address: address.map(|(node, found)| (node, addresses.get(found))),
+        address: address.and_then(|known| addresses.get(known)),
     };
     if let Some(plan) = Plan::new(record, recording, &basis, &state.activity_type, outline.hash()) {
         state.plans.insert(plan);
@@ -419,8 +413,8 @@ impl Document<'_, '_, '_, '_> {
                 match text {
                     Some(text) => id.push_str(text),
                     None => {
-                        let written = self.to.writer.out.get(start + 1..self.to.writer.out.len() - 1);
-                        id.push_str(&String::from_utf8_lossy(written.unwrap_or_default()));
+                        let written = self.to.writer.out.as_slice().get(start..).unwrap_or_default();
+                        id.push_str(String::from_utf8_lossy(written).trim_matches('"'));
                     }
                 }
                 return text.map(|_| filled.node);
@@ -429,11 +423,11 @@ impl Document<'_, '_, '_, '_> {
             self.fields.refuse(filled.node, filled.prefix, Tags::UNEXPECTED_VALUE);
         }
         self.fields.tags.insert(Tags::DERIVED_EVENT_ID);
-        let mut canonical = Vec::new();
+        let mut canonical = Out::default();
         values.canonical(&mut canonical, 0, crate::MAX_DEPTH);
-        let mut hash = Vec::new();
-        push_sha256(&mut hash, &canonical);
-        id.push_str(&String::from_utf8_lossy(&hash));
+        let mut hash = Out::default();
+        push_sha256(&mut hash, canonical.as_slice());
+        id.push_str(&String::from_utf8_lossy(hash.as_slice()));
         self.to.fixed_string(id);
         None
     }
@@ -502,7 +496,7 @@ impl Document<'_, '_, '_, '_> {
     }
 
     fn source(&mut self, node: u32) -> value::Outcome {
-        if self.to.writer.address_node == Some(node) {
+        if self.to.writer.address.is_some_and(|(address, ..)| address == node) {
             self.to.perform(Op::Source)
         } else {
             value::Outcome::Refused
@@ -561,7 +555,7 @@ impl Document<'_, '_, '_, '_> {
 /// Members of `metadata` whose keys no index can hold, as a list of JSON texts.
 const UNINDEXABLE: &str = "unindexable";
 
-fn write_leftovers(fields: &Fields, values: &Values<'_, '_>, out: &mut Vec<u8>) {
+fn write_leftovers(fields: &Fields, values: &Values<'_, '_>, out: &mut Out) {
     out.push(b'{');
     let record = values.record;
     let start = out.len();
@@ -593,17 +587,18 @@ fn write_leftovers(fields: &Fields, values: &Values<'_, '_>, out: &mut Vec<u8>) 
             out.push(b',');
         }
         json::push_string(out, UNINDEXABLE);
-        out.extend_from_slice(b":[");
+        out.put(b":[");
         for (at, node) in unindexable.into_iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
-            let mut member = vec![b'{'];
+            let mut member = Out::default();
+            member.push(b'{');
             json::push_string(&mut member, record.text(node - 1).unwrap_or_default());
             member.push(b':');
             values.whole(&mut member, node);
             member.push(b'}');
-            json::push_string(out, &String::from_utf8_lossy(&member));
+            json::push_string(out, &String::from_utf8_lossy(member.as_slice()));
         }
         out.push(b']');
     }

@@ -1,6 +1,6 @@
 //! The sentence in `message`: who did what to what, from where.
 
-use crate::json;
+use crate::out::Out;
 use crate::program::{FieldRef, Part, Sentence};
 use crate::record::{Record, Scalar};
 use crate::value::Values;
@@ -71,12 +71,12 @@ pub(crate) fn node(record: &Record<'_>, seen: &[u32], reference: &FieldRef) -> O
 
 /// Appends a value as a person would read it; false if there is nothing to show.
 #[inline]
-pub(crate) fn say(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool {
+pub(crate) fn say(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
         let record = values.record;
         match record.scalar(node) {
             Some(Scalar::Text("") | Scalar::Null) => false,
             Some(Scalar::Text(text)) => {
-                push_limited(out, text);
+                push_limited(values, out, text);
                 true
             }
             Some(scalar) => {
@@ -88,7 +88,7 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool
         }
     }
 
-    fn say_list(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool {
+    fn say_list(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
         let start = out.len();
         let mut shown = 0;
         let mut hidden = 0;
@@ -99,7 +99,7 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool
             }
             let before = out.len();
             if before > start {
-                out.extend_from_slice(b", ");
+                out.put(b", ");
             }
             if say(values, out, item) {
                 shown += 1;
@@ -108,13 +108,13 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool
             }
         }
         if hidden > 0 {
-            out.extend_from_slice(format!(" and {hidden} more").as_bytes());
+            out.put(format!(" and {hidden} more").as_bytes());
         }
         shown > 0
     }
 
     /// A change as `name: old → new`, any other object by its `type`.
-    fn say_object(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool {
+    fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
         let record = values.record;
         let member = |name| find(record, node, &[Box::from(name)]).filter(|value| !record.is_empty(*value));
         let Some(kind) = member("type") else { return false };
@@ -124,14 +124,14 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Vec<u8>, node: u32) -> bool
         }
         let (old, new) = (member("previous_value"), member("current_value"));
         if old.is_some() || new.is_some() {
-            out.extend_from_slice(b": ");
+            out.put(b": ");
             for (value, separator) in [(old, " → "), (new, "")] {
                 let before = out.len();
                 if !value.is_some_and(|value| say(values, out, value)) {
                     out.truncate(before);
-                    out.extend_from_slice(if value.is_some() { "…" } else { "nothing" }.as_bytes());
+                    out.put(if value.is_some() { "…" } else { "nothing" }.as_bytes());
                 }
-                out.extend_from_slice(separator.as_bytes());
+                out.put(separator.as_bytes());
             }
         }
         out.len() > start
@@ -147,15 +147,15 @@ pub(crate) fn find(record: &Record<'_>, mut node: u32, keys: &[Box<str>]) -> Opt
 }
 
 /// Appends text, cut to a readable length.
-fn push_limited(out: &mut Vec<u8>, text: &str) {
+fn push_limited(values: &Values<'_, '_>, out: &mut Out, text: &str) {
     if text.len() <= LONGEST_VALUE {
-        json::push_escaped(out, text);
+        values.push_text(out, text);
         return;
     }
     let mut end = LONGEST_VALUE;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    json::push_escaped(out, &text[..end]);
-    out.extend_from_slice("…".as_bytes());
+    values.push_text(out, &text[..end]);
+    out.put("…".as_bytes());
 }

@@ -13,20 +13,23 @@ use hashbrown::HashMap;
 use simd_json::{Node, StaticNode};
 
 use crate::fragments::Address;
-use crate::json::push_bytes;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
 use crate::value::Outcome;
 use crate::writer::{Op, Recording, Writer};
 
 /// Plans kept; when they are more, those not used lately make room.
-const PLANS: usize = 512;
+const PLANS: usize = 1024;
 /// Plans of one outline: they differ in the very values something depends on.
 const VARIANTS: usize = 8;
 /// Records with more members are not planned.
 const MEMBERS: usize = 64;
-/// Outlines remembered that were met once; a power of two.
+/// Counters for outlines without a plan; a power of two.
 const STRANGERS: usize = 4096;
+/// A plan is worth its making when its outline has been met this often.
+const FAMILIAR: u8 = 3;
+/// After so many records without a plan all counters are halved, so that the past fades.
+const FADING: u32 = 1 << 16;
 
 /// What a plan expects of a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +81,7 @@ pub(crate) struct Plan {
     text: Vec<u8>,
     lists: Vec<Vec<(u32, Write)>>,
     without: Vec<(u32, Write)>,
-    address: Option<(u32, AddressShape)>,
+    address: Option<AddressShape>,
     id: u32,
     activity_type: Box<str>,
     outline: u64,
@@ -90,7 +93,7 @@ pub(crate) struct Plan {
 pub(crate) struct Basis<'b> {
     pub(crate) id: u32,
     pub(crate) actor: Option<u32>,
-    pub(crate) address: Option<(u32, &'b Address)>,
+    pub(crate) address: Option<&'b Address>,
 }
 
 impl Plan {
@@ -126,10 +129,7 @@ impl Plan {
             text: recording.text.clone(),
             lists: recording.lists.iter().map(list).collect::<Option<_>>()?,
             without: list(&recording.without)?,
-            address: match basis.address {
-                Some((node, address)) => Some((ordinal(node)?, AddressShape::of(address))),
-                None => None,
-            },
+            address: basis.address.map(AddressShape::of),
             id: ordinal(basis.id)?,
             members,
             activity_type: activity_type.into(),
@@ -185,7 +185,7 @@ impl Plan {
         for op in &self.ops {
             let outcome = match *op {
                 Op::Fixed { start, end } => {
-                    push_bytes(writer.out, self.text.get(start as usize..end as usize).unwrap_or_default());
+                    writer.out.put_padded(&self.text, start as usize, end as usize);
                     continue;
                 }
                 Op::Distinct(list) => {
@@ -274,8 +274,9 @@ pub(crate) struct Plans {
     /// By outline, which plans have it.
     by_outline: HashMap<u64, Vec<u16>, foldhash::fast::FixedState>,
     plans: Vec<Plan>,
-    /// Outlines met once: a plan is worth its making from the second time on.
-    strangers: Vec<u64>,
+    /// How often outlines without a plan were met; several may share a counter.
+    strangers: Vec<u8>,
+    strangers_met: u32,
     nodes: Vec<u32>,
 }
 
@@ -295,7 +296,7 @@ impl Outline {
 
 impl Plans {
     pub(crate) fn new() -> Self {
-        Self { by_outline: HashMap::default(), plans: Vec::new(), strangers: vec![0; STRANGERS], nodes: Vec::new() }
+        Self { by_outline: HashMap::default(), plans: Vec::new(), strangers: vec![0; STRANGERS], strangers_met: 0, nodes: Vec::new() }
     }
 
     /// Walks over a record once: where its members stand, and a hash of type, actor kind, lengths of keys and kinds of
@@ -374,17 +375,23 @@ impl Plans {
         let variants = self.by_outline.get(&outline.hash)?;
         let plan = variants.iter().copied().find(|&plan| {
             let plan = self.plans.get(usize::from(plan));
-            plan.is_some_and(|plan| plan.address.map(|(_, shape)| shape) == shape && plan.fits(record, &self.nodes))
+            plan.is_some_and(|plan| plan.address == shape && plan.fits(record, &self.nodes))
         })?;
         let plan = self.plans.get_mut(usize::from(plan))?;
         plan.used = true;
         Some((plan, &self.nodes))
     }
 
-    /// Whether a record without a plan is worth one: the second time its outline is met.
+    /// Whether a record without a plan is worth one: it takes about ten times as long to make as it saves.
     pub(crate) fn is_worth_learning(&mut self, outline: &Outline) -> bool {
-        let met = self.strangers.get_mut(outline.hash as usize & (STRANGERS - 1));
-        met.is_some_and(|met| std::mem::replace(met, outline.hash) == outline.hash)
+        self.strangers_met += 1;
+        if self.strangers_met == FADING {
+            self.strangers_met = 0;
+            self.strangers.iter_mut().for_each(|met| *met /= 2);
+        }
+        let Some(met) = self.strangers.get_mut((outline.hash >> 32) as usize & (STRANGERS - 1)) else { return false };
+        *met = met.saturating_add(1);
+        *met >= FAMILIAR
     }
 
     /// Keeps a plan.

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 use model::tables::{ActivityRow, ActorRow, Case, Convert, FieldRow, IndexType, On, Outcome, OutcomeRule, Piece, Tables, Template};
 
-use crate::json;
+use crate::json::{self, escaped};
+use crate::out::Out;
 
 /// Index of a field name in a [`Names`].
 pub(crate) type FieldId = u16;
@@ -183,7 +184,7 @@ pub(crate) enum Part {
 /// What is known of an activity type.
 pub(crate) struct TypeInfo {
     /// `"event":{…` up to what depends on the record, without the closing brace.
-    pub(crate) event: Vec<u8>,
+    pub(crate) event: Box<[u8]>,
     pub(crate) outcome: Option<OutcomeByField>,
     pub(crate) message: Sentence,
     pub(crate) overrides: Box<[(FieldId, Rule)]>,
@@ -325,49 +326,44 @@ pub(crate) fn event_constants(
     event_types: &[String],
     outcome: Option<Outcome>,
     severity: u8,
-) -> Vec<u8> {
-    let mut out = b"\"event\":{".to_vec();
-    let push_list = |out: &mut Vec<u8>, name: &str, list: &[String]| {
+) -> Box<[u8]> {
+    let mut out = Out::default();
+    out.put(b"\"event\":{");
+    let push_list = |out: &mut Out, name: &str, list: &[String]| {
         if list.is_empty() {
             return;
         }
         json::push_string(out, name);
-        out.extend_from_slice(b":[");
+        out.put(b":[");
         for (at, value) in list.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
             json::push_string(out, value);
         }
-        out.extend_from_slice(b"],");
+        out.put(b"],");
     };
     if !action.is_empty() {
-        out.extend_from_slice(b"\"action\":");
+        out.put(b"\"action\":");
         json::push_string(&mut out, action);
         out.push(b',');
     }
     push_list(&mut out, "category", categories);
     push_list(&mut out, "type", event_types);
     if let Some(outcome) = outcome {
-        out.extend_from_slice(format!("\"outcome\":\"{}\",", outcome.as_str()).as_bytes());
+        out.put(format!("\"outcome\":\"{}\",", outcome.as_str()).as_bytes());
     }
     let rest = format!(
         "\"dataset\":\"anthropic.audit\",\"kind\":\"event\",\"module\":\"anthropic\",\"severity\":{severity}"
     );
-    out.extend_from_slice(rest.as_bytes());
-    out
+    out.put(rest.as_bytes());
+    out.as_slice().into()
 }
 
 fn reference(names: &Names, path: &str) -> Option<FieldRef> {
     let mut parts = path.split('.');
     let field = names.id(parts.next()?)?;
     Some(FieldRef { field, below: parts.map(Into::into).collect() })
-}
-
-fn escaped(text: &str) -> Box<[u8]> {
-    let mut escaped = Vec::new();
-    json::push_escaped(&mut escaped, text);
-    escaped.into()
 }
 
 fn sentence(names: &Names, template: &Template) -> Sentence {
@@ -510,9 +506,7 @@ impl<'t> Compiler<'t> {
                 groups.push(parents);
                 groups.len() - 1
             });
-            let mut key = Vec::new();
-            json::push_string(&mut key, leaf);
-            key.push(b':');
+            let key = [&json::string(leaf), &b":"[..]].concat();
             ids.insert(path.to_owned(), slots.len() as SlotId);
             slots.push(Slot { key: key.into(), group: group as u8 });
         }
@@ -669,7 +663,7 @@ fn transition(from: &[&str], to: &[&str]) -> Box<[u8]> {
     let mut bytes = vec![b'}'; from.len() - common];
     bytes.push(b',');
     for name in &to[common..] {
-        json::push_string(&mut bytes, name);
+        bytes.extend_from_slice(&json::string(name));
         bytes.extend_from_slice(b":{");
     }
     bytes.into()
@@ -681,7 +675,7 @@ mod tests {
 
     #[test]
     fn transitions_close_and_open() {
-        let text = |from: &[&str], to: &[&str]| String::from_utf8(transition(from, to).to_vec()).unwrap();
+        let text = |from: &[&str], to: &[&str]| String::from_utf8(transition(from, to).into_vec()).unwrap();
         assert_eq!(text(&["event"], &["event"]), ",");
         assert_eq!(text(&["event"], &["user", "target"]), "},\"user\":{\"target\":{");
         assert_eq!(text(&["user", "target"], &["user", "changes"]), "},\"changes\":{");

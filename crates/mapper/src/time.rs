@@ -6,6 +6,8 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 
+use crate::out::Out;
+
 /// How well a text could be written as a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrote {
@@ -22,7 +24,7 @@ const YEARS: std::ops::RangeInclusive<i32> = 1970..=2261;
 const NANOSECOND_DIGITS: usize = 9;
 
 /// Appends `text` in UTC with a `Z`, or a bare date as it is, without quotes.
-pub(crate) fn push_utc(out: &mut Vec<u8>, text: &str) -> Wrote {
+pub(crate) fn push_utc(out: &mut Out, text: &str) -> Wrote {
     if text.len() < 19 {
         return push_date(out, text);
     }
@@ -33,26 +35,26 @@ pub(crate) fn push_utc(out: &mut Vec<u8>, text: &str) -> Wrote {
         }
         let fraction = fraction_of(text);
         if time.offset().local_minus_utc() == 0 && text.as_bytes().get(10) == Some(&b'T') {
-            out.extend_from_slice(&text.as_bytes()[..19]);
+            out.put(&text.as_bytes()[..19]);
         } else {
-            out.extend_from_slice(utc.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
+            out.put(utc.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
         }
         return push_fraction(out, fraction);
     }
     // No zone: UTC.
     match NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f") {
         Ok(time) if YEARS.contains(&time.year()) && text.get(17..19) != Some("60") => {
-            out.extend_from_slice(time.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
+            out.put(time.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
             push_fraction(out, fraction_of(text))
         }
         _ => Wrote::Refused,
     }
 }
 
-fn push_date(out: &mut Vec<u8>, text: &str) -> Wrote {
+fn push_date(out: &mut Out, text: &str) -> Wrote {
     match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         Ok(date) if text.len() == 10 && YEARS.contains(&date.year()) => {
-            out.extend_from_slice(text.as_bytes());
+            out.put(text.as_bytes());
             Wrote::Whole
         }
         _ => Wrote::Refused,
@@ -66,11 +68,11 @@ fn fraction_of(text: &str) -> &str {
     &rest[..end]
 }
 
-fn push_fraction(out: &mut Vec<u8>, fraction: &str) -> Wrote {
+fn push_fraction(out: &mut Out, fraction: &str) -> Wrote {
     let kept = &fraction[..fraction.len().min(NANOSECOND_DIGITS)];
     if !kept.is_empty() {
         out.push(b'.');
-        out.extend_from_slice(kept.as_bytes());
+        out.put(kept.as_bytes());
     }
     out.push(b'Z');
     if kept.len() == fraction.len() { Wrote::Whole } else { Wrote::Cut }
@@ -103,9 +105,9 @@ mod tests {
             ("", None, Wrote::Refused),
         ];
         for (text, expected, wrote) in cases {
-            let mut out = Vec::new();
+            let mut out = Out::default();
             assert_eq!(push_utc(&mut out, text), wrote, "{text}");
-            assert_eq!(String::from_utf8(out).unwrap(), expected.unwrap_or_default(), "{text}");
+            assert_eq!(std::str::from_utf8(out.as_slice()).unwrap(), expected.unwrap_or_default(), "{text}");
         }
     }
 }

@@ -23,12 +23,11 @@ pub(crate) fn infer(program: &Program, ecs: &EcsFields, activity_type: &str) -> 
     };
     let categories = categories(&program.tables, activity_type);
     let (categories, event_types) = fit(ecs, categories, event_types);
-    let mut text = b"performed ".to_vec();
-    json::push_escaped(&mut text, shorten(activity_type));
+    let text = json::escaped(&format!("performed {}", shorten(activity_type)));
     TypeInfo {
         event: event_constants(activity_type, &categories, &event_types, outcome, severity),
         outcome: None,
-        message: Sentence(vec![Part::Text(text.into())]),
+        message: Sentence(vec![Part::Text(text)]),
         overrides: program.overrides(activity_type),
     }
 }
@@ -91,7 +90,7 @@ mod tests {
 
     fn event_of(activity_type: &str) -> String {
         let program = Program::compile(Tables::builtin());
-        String::from_utf8(infer(&program, &EcsFields::builtin(), activity_type).event).unwrap()
+        String::from_utf8(infer(&program, &EcsFields::builtin(), activity_type).event.into_vec()).unwrap()
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::program::Write;
 use crate::record::{Record, Scalar};
 use crate::time::{self, Wrote};
 use crate::json;
+use crate::out::Out;
 use crate::url::{self, Url};
 
 /// Writes the values of one record.
@@ -21,6 +22,8 @@ pub(crate) struct Values<'r, 'a> {
     pub(crate) duplicate_key: Cell<bool>,
     /// The URL split last, by its node: its parts go to several places.
     url: Cell<(u32, Url<'a>)>,
+    /// No string of the record needs an escape: its raw text has none, and JSON allows no bare special characters.
+    is_plain: bool,
 }
 
 /// What became of a value.
@@ -43,16 +46,17 @@ impl From<bool> for Outcome {
 impl<'r, 'a> Values<'r, 'a> {
     pub(crate) fn new(record: &'r Record<'a>) -> Self {
         let url = Cell::new((0, Url::default()));
-        Self { record, inexact: Cell::new(false), duplicate_key: Cell::new(false), url }
+        let is_plain = memchr::memchr(b'\\', record.raw).is_none();
+        Self { record, inexact: Cell::new(false), duplicate_key: Cell::new(false), url, is_plain }
     }
 
     /// Appends the value at `node`; on refusal `out` may hold a beginning, which the caller cuts off.
     #[inline]
-    pub(crate) fn write(&self, out: &mut Vec<u8>, node: u32, write: Write) -> Outcome {
+    pub(crate) fn write(&self, out: &mut Out, node: u32, write: Write) -> Outcome {
         let text = self.record.text(node);
         match (write, text) {
             (Write::Keyword, Some(text)) => {
-                json::push_string(out, text);
+                self.push_string(out, text);
                 Outcome::Written
             }
             (Write::Date, Some(text)) => date(out, text),
@@ -60,7 +64,7 @@ impl<'r, 'a> Values<'r, 'a> {
         }
     }
 
-    fn write_rest(&self, out: &mut Vec<u8>, node: u32, write: Write, text: Option<&'a str>) -> Outcome {
+    fn write_rest(&self, out: &mut Out, node: u32, write: Write, text: Option<&'a str>) -> Outcome {
         match write {
             Write::Keyword => self.one_or_list(out, node, Self::keyword).into(),
             Write::KeywordArray => self.list(out, node, Self::keyword).into(),
@@ -80,7 +84,7 @@ impl<'r, 'a> Values<'r, 'a> {
             },
             _ => match text.and_then(|text| self.part(node, text, write)) {
                 Some(part) => {
-                    json::push_string(out, part);
+                    self.push_string(out, part);
                     Outcome::Written
                 }
                 None => Outcome::Refused,
@@ -133,12 +137,26 @@ impl<'r, 'a> Values<'r, 'a> {
         url
     }
 
-    fn one_or_list(&self, out: &mut Vec<u8>, node: u32, one: fn(&Self, &mut Vec<u8>, u32) -> bool) -> bool {
+    /// Appends a text of the record as the inside of a JSON string.
+    #[inline]
+    pub(crate) fn push_text(&self, out: &mut Out, text: &str) {
+        if self.is_plain { out.put(text.as_bytes()) } else { json::push_escaped(out, text) }
+    }
+
+    /// Appends a text of the record as a JSON string.
+    #[inline]
+    pub(crate) fn push_string(&self, out: &mut Out, text: &str) {
+        out.push(b'"');
+        self.push_text(out, text);
+        out.push(b'"');
+    }
+
+    fn one_or_list(&self, out: &mut Out, node: u32, one: fn(&Self, &mut Out, u32) -> bool) -> bool {
         if self.record.is_array(node) { self.list(out, node, one) } else { one(self, out, node) }
     }
 
     /// Writes an array of scalars without its empty items; a scalar becomes an array of one.
-    fn list(&self, out: &mut Vec<u8>, node: u32, one: fn(&Self, &mut Vec<u8>, u32) -> bool) -> bool {
+    fn list(&self, out: &mut Out, node: u32, one: fn(&Self, &mut Out, u32) -> bool) -> bool {
         out.push(b'[');
         if self.record.is_array(node) {
             let mut first = true;
@@ -161,9 +179,9 @@ impl<'r, 'a> Values<'r, 'a> {
         true
     }
 
-    fn keyword(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    fn keyword(&self, out: &mut Out, node: u32) -> bool {
         match self.record.scalar(node) {
-            Some(Scalar::Text(text)) => json::push_string(out, text),
+            Some(Scalar::Text(text)) => self.push_string(out, text),
             Some(Scalar::Null) | None => return false,
             Some(other) => {
                 out.push(b'"');
@@ -174,7 +192,7 @@ impl<'r, 'a> Values<'r, 'a> {
         true
     }
 
-    fn long(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    fn long(&self, out: &mut Out, node: u32) -> bool {
         match self.record.scalar(node) {
             Some(Scalar::Int(value)) => self.push_integer(out, value),
             _ => return false,
@@ -182,7 +200,7 @@ impl<'r, 'a> Values<'r, 'a> {
         true
     }
 
-    fn double(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    fn double(&self, out: &mut Out, node: u32) -> bool {
         match self.record.scalar(node) {
             Some(number @ (Scalar::Int(_) | Scalar::Big(_))) => self.push_scalar(out, number),
             Some(Scalar::Number(None)) => {
@@ -190,14 +208,14 @@ impl<'r, 'a> Values<'r, 'a> {
                 out.push(b'0');
             }
             Some(Scalar::Number(Some(text))) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-                out.extend_from_slice(text.as_bytes());
+                out.put(text.as_bytes());
             }
             _ => return false,
         }
         true
     }
 
-    fn boolean(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    fn boolean(&self, out: &mut Out, node: u32) -> bool {
         match self.record.scalar(node) {
             Some(value @ Scalar::Bool(_)) => self.push_scalar(out, value),
             _ => return false,
@@ -205,32 +223,32 @@ impl<'r, 'a> Values<'r, 'a> {
         true
     }
 
-    fn date(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    fn date(&self, out: &mut Out, node: u32) -> bool {
         self.record.text(node).is_some_and(|text| date(out, text) == Outcome::Written)
     }
 
-    fn ip(&self, out: &mut Vec<u8>, node: u32) -> bool {
+    fn ip(&self, out: &mut Out, node: u32) -> bool {
         match self.record.text(node) {
-            Some(text) if text.parse::<IpAddr>().is_ok() => json::push_string(out, text),
+            Some(text) if text.parse::<IpAddr>().is_ok() => self.push_string(out, text),
             _ => return false,
         }
         true
     }
 
-    fn push_integer(&self, out: &mut Vec<u8>, value: i64) {
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    fn push_integer(&self, out: &mut Out, value: i64) {
+        out.put(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// Appends a scalar as JSON; a number by its own text.
-    pub(crate) fn push_scalar(&self, out: &mut Vec<u8>, scalar: Scalar<'_>) {
+    pub(crate) fn push_scalar(&self, out: &mut Out, scalar: Scalar<'_>) {
         match scalar {
-            Scalar::Null => out.extend_from_slice(b"null"),
-            Scalar::Bool(true) => out.extend_from_slice(b"true"),
-            Scalar::Bool(false) => out.extend_from_slice(b"false"),
-            Scalar::Text(text) => json::push_string(out, text),
+            Scalar::Null => out.put(b"null"),
+            Scalar::Bool(true) => out.put(b"true"),
+            Scalar::Bool(false) => out.put(b"false"),
+            Scalar::Text(text) => self.push_string(out, text),
             Scalar::Int(value) => self.push_integer(out, value),
-            Scalar::Big(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-            Scalar::Number(Some(text)) => out.extend_from_slice(text.as_bytes()),
+            Scalar::Big(value) => out.put(itoa::Buffer::new().format(value).as_bytes()),
+            Scalar::Number(Some(text)) => out.put(text.as_bytes()),
             Scalar::Number(None) => {
                 self.inexact.set(true);
                 out.push(b'0');
@@ -255,7 +273,7 @@ pub(crate) fn is_part(write: Write) -> bool {
     )
 }
 
-fn date(out: &mut Vec<u8>, text: &str) -> Outcome {
+fn date(out: &mut Out, text: &str) -> Outcome {
     out.push(b'"');
     let wrote = time::push_utc(out, text);
     out.push(b'"');

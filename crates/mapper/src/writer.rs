@@ -6,21 +6,22 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::cache::{Found, FragmentCache};
-use crate::fragments::{Address, Agent};
-use crate::json::{push_bytes, push_escaped};
+use crate::cache::FragmentCache;
+use crate::fragments::{Address, Addresses, Agent};
+use crate::json::{self, push_escaped};
+use crate::out::{Out, PADDING};
 use crate::message;
 use crate::program::Write;
 use crate::value::{self, Outcome, Values};
 
 /// Appends the pieces of one document.
 pub(crate) struct Writer<'w, 'r, 'a> {
-    pub(crate) out: &'w mut Vec<u8>,
+    pub(crate) out: &'w mut Out,
     pub(crate) values: &'w Values<'r, 'a>,
-    pub(crate) agents: &'w mut FragmentCache<Agent>,
-    pub(crate) addresses: &'w FragmentCache<Address>,
-    pub(crate) address: Option<Found>,
-    pub(crate) address_node: Option<u32>,
+    pub(crate) agents: &'w mut FragmentCache<Box<str>, Agent>,
+    pub(crate) addresses: &'w Addresses,
+    /// The actor's address: its node, its text, what is known of it.
+    pub(crate) address: Option<(u32, &'a str, u32)>,
     pub(crate) ingested: Option<&'w str>,
     /// The time written last: its node, and where it begins and ends.
     pub(crate) time: Option<(u32, usize, usize)>,
@@ -56,8 +57,8 @@ pub(crate) enum Op {
 }
 
 impl<'a> Writer<'_, '_, 'a> {
-    fn address(&self) -> Option<&Address> {
-        self.address.map(|found| self.addresses.get(found))
+    fn address(&self) -> Option<(&'a str, &Address)> {
+        self.address.and_then(|(_, text, known)| Some((text, self.addresses.get(known)?)))
     }
 
     /// Performs a step that needs neither fixed bytes nor a list; false if it wrote nothing.
@@ -65,13 +66,13 @@ impl<'a> Writer<'_, '_, 'a> {
     pub(crate) fn perform(&mut self, op: Op) -> Outcome {
         match op {
             Op::Text(node) => match self.values.record.text(node) {
-                Some(text) => push_escaped(self.out, text),
+                Some(text) => self.values.push_text(self.out, text),
                 None => return Outcome::Refused,
             },
             Op::Value(node, Write::Date) => {
                 // The same time usually stands in two places.
                 if let Some((_, start, end)) = self.time.filter(|(last, ..)| *last == node) {
-                    self.out.extend_from_within(start..end);
+                    self.out.repeat(start, end);
                     return Outcome::Written;
                 }
                 let start = self.out.len();
@@ -85,23 +86,21 @@ impl<'a> Writer<'_, '_, 'a> {
             Op::Agent(node) => match self.values.record.text(node) {
                 Some(text) => {
                     let found = self.agents.find(text, Agent::new);
-                    self.out.extend_from_slice(&self.agents.get(found).members);
+                    self.out.put(&self.agents.get(found).members);
                 }
                 None => return Outcome::Refused,
             },
-            Op::Source | Op::Anonymizer | Op::Place => match self.address.map(|found| self.addresses.get(found)) {
-                Some(address) => {
-                    let piece = match op {
-                        Op::Source => &address.source,
-                        Op::Place => &address.place,
-                        _ => &address.anonymizer,
-                    };
-                    self.out.extend_from_slice(piece);
+            Op::Source | Op::Anonymizer | Op::Place => {
+                let known = self.address.and_then(|(_, text, known)| Some((text, self.addresses.get(known)?)));
+                match (known, op) {
+                    (Some((text, address)), Op::Source) => address.write_source(self.out, text),
+                    (Some((text, address)), Op::Place) => address.write_place(self.out, text),
+                    (Some((_, address)), _) => self.out.put(&address.anonymizer),
+                    (None, _) => return Outcome::Refused,
                 }
-                None => return Outcome::Refused,
-            },
+            }
             Op::Say(node) => return message::say(self.values, self.out, node).into(),
-            Op::Ingested => self.out.extend_from_slice(self.ingested.unwrap_or_default().as_bytes()),
+            Op::Ingested => self.out.put(self.ingested.unwrap_or_default().as_bytes()),
             Op::Hash => push_sha256(self.out, self.values.record.raw),
             Op::Original => match std::str::from_utf8(self.values.record.raw) {
                 Ok(text) => push_escaped(self.out, text),
@@ -118,9 +117,9 @@ impl<'a> Writer<'_, '_, 'a> {
         let first = self.out.len();
         let mut texts = Distinct::default();
         for (node, write) in list {
-            if matches!(write, Write::Ip) && Some(node) == self.address_node {
+            if matches!(write, Write::Ip) && self.address.is_some_and(|(address, ..)| address == node) {
                 // The actor's address has been parsed already.
-                if self.address().is_some_and(|address| address.is_ip) {
+                if self.address().is_some_and(|(_, address)| address.is_ip) {
                     self.push_distinct(self.values.record.text(node), &mut texts, first);
                 }
             } else if self.values.record.is_array(node) {
@@ -138,8 +137,8 @@ impl<'a> Writer<'_, '_, 'a> {
     fn push_distinct(&mut self, text: Option<&'a str>, texts: &mut Distinct<'a>, first: usize) {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return };
         if texts.insert(text) {
-            self.out.extend_from_slice(if self.out.len() > first { b",\"" } else { b"\"" });
-            push_escaped(self.out, text);
+            self.out.put(if self.out.len() > first { b",\"" } else { b"\"" });
+            self.values.push_text(self.out, text);
             self.out.push(b'"');
         }
     }
@@ -175,7 +174,7 @@ impl<'a> Distinct<'a> {
     }
 }
 
-pub(crate) fn push_sha256(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn push_sha256(out: &mut Out, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     for byte in Sha256::digest(bytes) {
         out.push(HEX[usize::from(byte >> 4)]);
@@ -215,6 +214,7 @@ impl Recording {
         let start = self.text.len() as u32;
         self.text.extend_from_slice(end);
         self.ops.push(Op::Fixed { start, end: self.text.len() as u32 });
+        self.text.extend_from_slice(&[0; PADDING]);
     }
 }
 
@@ -236,7 +236,7 @@ pub(crate) struct Recorder<'w, 'r, 'a> {
 impl Recorder<'_, '_, '_> {
     /// Appends bytes that do not depend on the record.
     pub(crate) fn fixed(&mut self, bytes: &[u8]) {
-        push_bytes(self.writer.out, bytes);
+        self.writer.out.put(bytes);
         if !self.recording.is_on {
             return;
         }
@@ -252,9 +252,7 @@ impl Recorder<'_, '_, '_> {
 
     /// Appends fixed text, escaped, quotes included.
     pub(crate) fn fixed_string(&mut self, text: &str) {
-        let mut bytes = Vec::with_capacity(text.len() + 2);
-        crate::json::push_string(&mut bytes, text);
-        self.fixed(&bytes);
+        self.fixed(&json::string(text));
     }
 
     /// Performs a step; what a refused one has begun is for the caller to cut off.

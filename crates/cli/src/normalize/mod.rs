@@ -30,8 +30,9 @@ use output::Output;
 use pipeline::{Closing, Sizes};
 use progress::Gauge;
 
-/// More threads than one reader and one writer can keep busy; each would only cost its caches.
-const MOST_THREADS: usize = 16;
+/// Eight mappers make more than one writer can write, some gigabytes a second; further ones would only cost the
+/// memory of their caches, some 5 MiB each.
+const MOST_THREADS: usize = 8;
 
 /// Runs the mode.
 pub(crate) fn run(args: &NormalizeArgs) -> Result<Ending, Failure> {

@@ -52,7 +52,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// What blocks and batches together may take, at twice the input's size in output.
-    const BUDGET: usize = 12 << 20;
+    const BUDGET: usize = 8 << 20;
 
     /// Sizes such that all blocks and batches of `threads` mappers keep to the budget.
     pub(super) fn for_threads(threads: usize) -> Self {
@@ -166,15 +166,15 @@ fn read(
                 deal.send(block).ok()?;
             }
             Ok(false) => return None,
-            Err(error) => return Some(broken(error)),
+            Err(error) => return Some(broken(&error)),
         }
     }
     None
 }
 
-fn broken(error: ReadError) -> anyhow::Error {
-    anyhow::Error::new(error)
-        .context("stopped; all records before this point are written, inputs after it are not read")
+/// The message about an input that could not be read to its end.
+fn broken(error: &ReadError) -> anyhow::Error {
+    anyhow!("{error}; every record before that is written, inputs after it are not read")
 }
 
 /// A mapper: blocks in, batches out.
@@ -185,7 +185,8 @@ fn work(
     finish: &SyncSender<Batch>,
     spares: &Receiver<Batch>,
 ) {
-    let empty = || spares.try_recv().unwrap_or_default();
+    let usual = worker.batch_bytes();
+    let empty = || spares.try_recv().unwrap_or_else(|_| Batch::new(usual));
     while let Ok(block) = dealt.recv() {
         let mut ship = |batch| finish.send(batch).ok().map(|()| empty());
         let Some(mut batch) = worker.map(&block, empty(), &mut ship) else { return };
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn blocks_and_batches_keep_to_the_budget() {
-        for threads in 1..=16 {
+        for threads in 1..=8 {
             let Sizes { block, .. } = Sizes::for_threads(threads);
             let all = (2 * threads + 2) * block + (2 * threads + 1) * 2 * block;
             assert!(block >= 32 << 10 && all <= Sizes::BUDGET + (1 << 20), "{threads}: {all}");

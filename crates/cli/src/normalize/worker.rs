@@ -44,6 +44,11 @@ pub(super) struct Counts {
 }
 
 impl Batch {
+    /// An empty batch with room for the `usual` bytes, and for the document that goes beyond.
+    pub(super) fn new(usual: usize) -> Self {
+        Self { documents: Vec::with_capacity(usual + (16 << 10)), ..Self::default() }
+    }
+
     /// Makes it ready to be filled again. Memory is given back if long records made it far more than the `usual`
     /// bytes, which doubling alone does not.
     pub(super) fn clear(&mut self, usual: usize) {
@@ -73,6 +78,11 @@ impl Worker {
     /// A worker whose batches are handed on at `batch_bytes`.
     pub(super) fn new(mapping: &Arc<Mapping>, inputs: Arc<[String]>, batch_bytes: usize) -> Self {
         Self { mapper: Mapper::new(Arc::clone(mapping)), inputs, batch_bytes }
+    }
+
+    /// From how many bytes on a batch is full.
+    pub(super) fn batch_bytes(&self) -> usize {
+        self.batch_bytes
     }
 
     /// Maps a block. Full batches are handed to `ship`, which answers with an empty one, or with `None` when
