@@ -37,9 +37,12 @@ fn cases(name: &str) -> BTreeSet<String> {
     names.filter_map(|name| name.strip_suffix(".in.json").map(str::to_owned)).collect()
 }
 
+/// A case: its folder, its name, and how its record is made.
+type Wanted = (&'static str, String, Box<dyn Fn() -> String>);
+
 /// The cases there must be: one per type, one per actor kind, one per variant of a union.
-fn wanted() -> Vec<(&'static str, String, Box<dyn Fn() -> String>)> {
-    let mut wanted: Vec<(&'static str, String, Box<dyn Fn() -> String>)> = Vec::new();
+fn wanted() -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = Vec::new();
     for (name, activity) in &world::catalog().activities {
         let new = || world::generator(world::seed_of(name)).record(name, RecordShape::Full);
         wanted.push((ACTIVITIES, name.clone(), Box::new(new)));

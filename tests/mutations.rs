@@ -232,7 +232,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         5 => (odd_key(), odd_value()).prop_map(|(key, value)| Change::Add(key, value)),
         2 => (odd_value(), any::<bool>()).prop_map(|(value, before)| Change::Repeat(value, before)),
         1 => Just(Change::Wrap),
-        1 => prop_oneof![9 => Just(300_usize), 1 => Just(1 << 20)].prop_map(Change::Lengthen),
+        1 => prop_oneof![60 => Just(300_usize), 1 => Just(1 << 20)].prop_map(Change::Lengthen),
     ];
     (any::<Index>(), change).prop_map(|(aim, change)| Mutation { aim, change })
 }
@@ -255,6 +255,30 @@ pub(crate) fn mutated_record() -> impl Strategy<Value = String> {
             text
         },
     )
+}
+
+/// A record, and others with the same keys in the same order and some values exchanged.
+pub(crate) fn record_and_other_values() -> impl Strategy<Value = (String, Vec<String>)> {
+    let types: Vec<&'static str> = world::catalog().activities.keys().map(String::as_str).collect();
+    let value = prop_oneof![
+        9 => odd_value().prop_map(Change::Replace),
+        1 => Just(Change::Wrap),
+        1 => Just(Change::Lengthen(300)),
+    ];
+    let exchange = (any::<Index>(), value).prop_map(|(aim, change)| Mutation { aim, change });
+    let exchanges = prop::collection::vec(prop::collection::vec(exchange, 1..4), 1..5);
+    (prop::sample::select(types), any::<u64>(), exchanges).prop_map(|(activity_type, seed, exchanges)| {
+        let base = world::generator(seed).record(activity_type, RecordShape::Full);
+        let others = exchanges.into_iter().map(|exchanges| {
+            let mut record = Json::read(&base);
+            exchanges.into_iter().for_each(|mutation| mutation.apply(&mut record));
+            let mut text = String::new();
+            record.write(&mut text);
+            text
+        });
+        let others = others.collect();
+        (base, others)
+    })
 }
 
 impl Mutation {

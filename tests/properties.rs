@@ -13,6 +13,10 @@ use crate::json::{Json, is_json};
 use crate::lossless::{Checker, Origin};
 use crate::{mutations, world};
 
+/// How often a record is mapped where it matters what the mapper remembers: it may treat what it knows well
+/// by other code, and nothing tells from outside when that begins.
+const OFTEN: usize = 6;
+
 /// Runs a property over generated cases, the same ones every time; returns how many.
 fn for_all<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> TestCaseResult) -> usize
 where
@@ -49,6 +53,12 @@ fn nothing_of_a_catalog_record_is_lost() {
         for raw in world::generator(seed).records_for(activity_type) {
             let document = world::document_of(&mut mapper, raw.as_bytes());
             checker.demand(&raw, &document, Origin::Catalog);
+            for _ in 1..OFTEN {
+                assert!(
+                    world::document_of(&mut mapper, raw.as_bytes()) == document,
+                    "not the same bytes: {raw}"
+                );
+            }
             let text = std::str::from_utf8(&document).unwrap();
             assert!(!text.contains("(unknown)"), "the message lacks a value: {text}");
             documents.push((raw, document));
@@ -70,7 +80,7 @@ fn nothing_of_a_mutated_record_is_lost() {
     world::with_room(|| {
         let checker = RefCell::new(Checker::new(Tables::builtin()));
         let used = RefCell::new(world::mapper());
-        let cases = for_all(4_000, mutations::mutated_record(), |raw| {
+        let cases = for_all(3_000, mutations::mutated_record(), |raw| {
             let mut out = Vec::new();
             let result = world::try_map(&mut used.borrow_mut(), raw.as_bytes(), &mut out).map(|_| ());
             let problems = match result {
@@ -166,7 +176,7 @@ fn the_same_record_gives_the_same_bytes() {
             let first = mapper
                 .map(raw.as_bytes(), &mut fresh)
                 .map(|mapped| (mapped.event_id.to_owned(), mapped.tags));
-            for _ in 0..2 {
+            for _ in 0..OFTEN {
                 again.clear();
                 let mut used = used.borrow_mut();
                 let second = used
@@ -174,6 +184,36 @@ fn the_same_record_gives_the_same_bytes() {
                     .map(|mapped| (mapped.event_id.to_owned(), mapped.tags));
                 prop_assert_eq!(&first, &second);
                 prop_assert!(fresh == again, "not the same bytes: {}", crate::json::shorten(&raw));
+            }
+            Ok(())
+        });
+    });
+}
+
+/// What a mapper remembers of a record's shape serves other values in that shape, whatever their types.
+#[test]
+fn a_remembered_shape_changes_nothing() {
+    world::with_room(|| {
+        let used = RefCell::new(world::mapper());
+        for_all(500, mutations::record_and_other_values(), |(base, others)| {
+            let mut used = used.borrow_mut();
+            for _ in 0..OFTEN {
+                world::document_of(&mut used, base.as_bytes());
+            }
+            let mut fresh = world::mapper();
+            for raw in others.iter().chain([&base]) {
+                let mut expected = Vec::new();
+                let first = fresh
+                    .map(raw.as_bytes(), &mut expected)
+                    .map(|mapped| (mapped.event_id.to_owned(), mapped.tags));
+                for _ in 0..OFTEN {
+                    let mut found = Vec::new();
+                    let second = used
+                        .map(raw.as_bytes(), &mut found)
+                        .map(|mapped| (mapped.event_id.to_owned(), mapped.tags));
+                    prop_assert_eq!(&first, &second);
+                    prop_assert!(expected == found, "not the same bytes: {}", crate::json::shorten(raw));
+                }
             }
             Ok(())
         });

@@ -58,11 +58,17 @@ fn crates_use_only_the_crates_they_may() {
             for used in keys(manifest, section).into_iter().filter(ours) {
                 // A command of the binary simulates the API; all others use the simulator in tests alone.
                 let for_tests = section == "dev-dependencies" && used == "simulator" && name != "model";
-                assert!(allowed.contains(&used) || for_tests, "crates/{name} must not use {used} ([{section}])");
+                assert!(
+                    allowed.contains(&used) || for_tests,
+                    "crates/{name} must not use {used} ([{section}])"
+                );
             }
         }
         for key in keys(manifest, "dependencies") {
-            assert!(!key.starts_with("anthropic-ecs"), "crates/{name}: {key} by its package name escapes this test");
+            assert!(
+                !key.starts_with("anthropic-ecs"),
+                "crates/{name}: {key} by its package name escapes this test"
+            );
         }
     }
 }
@@ -70,9 +76,16 @@ fn crates_use_only_the_crates_they_may() {
 #[test]
 fn every_crate_inherits_lints_version_and_dependencies() {
     for (name, manifest) in manifests() {
-        assert_eq!(keys(&manifest, "lints"), ["workspace"].into(), "crates/{name} does not inherit the workspace's lints");
+        assert_eq!(
+            keys(&manifest, "lints"),
+            ["workspace"].into(),
+            "crates/{name} does not inherit the workspace's lints"
+        );
         for field in ["version", "edition", "rust-version", "license", "publish"] {
-            assert!(manifest.contains(&format!("{field}.workspace = true")), "crates/{name}: {field} is not the workspace's");
+            assert!(
+                manifest.contains(&format!("{field}.workspace = true")),
+                "crates/{name}: {field} is not the workspace's"
+            );
         }
         for section in ["dependencies", "build-dependencies", "dev-dependencies"] {
             let own = section_lines(&manifest, section).into_iter().find(|line| !line.contains("workspace"));

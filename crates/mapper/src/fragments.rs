@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use crate::cache::{FragmentCache, ShortKey};
 use crate::enrich::{GeoDatabases, GeoRecord, user_agent};
 use crate::json;
-use crate::out::Out;
+use crate::out::{Out, PADDING};
 
 /// Addresses kept; some 4,096 hit 97 of 100 look-ups of a realistic feed.
 const ADDRESSES: usize = 4096;
@@ -21,11 +21,11 @@ const FINDINGS: usize = 4 * ADDRESSES;
 #[derive(Default)]
 pub(crate) struct Address {
     /// The members of `source` behind the address, each with a comma before it.
-    pub(crate) members: Box<[u8]>,
-    /// The value of `anthropic.audit.source.anonymizer`; empty when nothing is known.
+    members: Padded,
+    /// The value of `anthropic.audit.anonymizer`; empty when nothing is known.
     pub(crate) anonymizer: Box<[u8]>,
     /// What stands behind the address in the sentence, escaped: ` (Berlin, DE)`.
-    pub(crate) place: Box<[u8]>,
+    place: Padded,
     pub(crate) is_ip: bool,
     /// A database could not be read at this address.
     pub(crate) is_broken: bool,
@@ -56,7 +56,7 @@ impl Addresses {
         let found = by_text.find(text, |text| {
             let address = Address::new(text, geo);
             let state = [u8::from(address.is_ip), u8::from(address.is_broken)];
-            let key = [&address.members, &address.anonymizer, &address.place, &state[..]].join(&0);
+            let key = [&address.members.0, &address.anonymizer, &address.place.0, &state[..]].join(&0);
             *by_members.entry(key.into()).or_insert_with(|| {
                 findings.push(address);
                 findings.len() as u32 - 1
@@ -75,7 +75,24 @@ impl Addresses {
 #[derive(Default)]
 pub(crate) struct Agent {
     /// The members of `user_agent`.
-    pub(crate) members: Box<[u8]>,
+    members: Padded,
+}
+
+/// Bytes that [`Out::put_padded`] can copy.
+#[derive(Default)]
+struct Padded(Box<[u8]>);
+
+impl Padded {
+    fn new(bytes: &[u8]) -> Self {
+        Self([bytes, &[0; PADDING]].concat().into())
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Out) {
+        if let Some(end) = self.0.len().checked_sub(PADDING) {
+            out.put_padded(&self.0, 0, end);
+        }
+    }
 }
 
 impl Address {
@@ -86,9 +103,9 @@ impl Address {
             Err(broken) => (broken.partial, true),
         };
         Self {
-            members: members(&found),
+            members: Padded::new(&members(&found)),
             anonymizer: anonymizer(&found),
-            place: place(&found),
+            place: Padded::new(&place(&found)),
             is_ip: true,
             is_broken,
         }
@@ -101,7 +118,7 @@ impl Address {
             out.put(b"\"ip\":\"");
             out.put(text.as_bytes());
             out.push(b'"');
-            out.put(&self.members);
+            self.members.write(out);
         } else {
             out.put(b"\"address\":");
             json::push_string(out, text);
@@ -112,8 +129,12 @@ impl Address {
     #[inline]
     pub(crate) fn write_place(&self, out: &mut Out, text: &str) {
         out.put(b" from ");
-        json::push_escaped(out, if self.is_ip { text } else { shorten(text) });
-        out.put(&self.place);
+        if self.is_ip {
+            out.put(text.as_bytes());
+        } else {
+            json::push_escaped(out, shorten(text));
+        }
+        self.place.write(out);
     }
 }
 
@@ -182,7 +203,13 @@ impl Agent {
         os.text("family", agent.os.family);
         os.text("type", agent.os.os_type.map(|os_type| os_type.as_str()));
         members.object("os", os);
-        Self { members: members.finish() }
+        Self { members: Padded::new(&members.finish()) }
+    }
+
+    /// Writes the members of `user_agent`.
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Out) {
+        self.members.write(out);
     }
 }
 

@@ -129,6 +129,19 @@ pub struct Mapped<'m> {
     pub tags: Tags,
 }
 
+/// How many records were written in which way; see [`Mapper::use_plans`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PlanStatistics {
+    /// By a plan.
+    pub planned: u64,
+    /// By the general path.
+    pub general: u64,
+    /// Of those, how many had a plan that met something it did not foresee.
+    pub surprises: u64,
+    /// Plans made.
+    pub learnt: u64,
+}
+
 /// The record cannot be made a document; it belongs to the dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -205,6 +218,12 @@ impl Mapper {
     /// measuring.
     pub fn use_plans(&mut self, plans: bool) {
         self.plans = plans;
+    }
+
+    /// How the records so far were written.
+    #[must_use]
+    pub fn plan_statistics(&self) -> PlanStatistics {
+        self.state.statistics()
     }
 
     /// Appends the document for `raw`, one JSON object without a line end, to `out`.

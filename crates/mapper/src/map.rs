@@ -22,7 +22,7 @@ use crate::record::{Record, Scalar};
 use crate::tags::Tags;
 use crate::value::{self, Values};
 use crate::writer::{Op, Recorder, Recording, Writer, push_sha256};
-use crate::{Mapped, Mapping, json, unknown};
+use crate::{Mapped, Mapping, PlanStatistics, json, unknown};
 
 /// Clients kept; 256 already hit 99.9 of 100.
 const AGENTS: usize = 1024;
@@ -53,6 +53,7 @@ pub(crate) struct State {
     event_id: String,
     activity_type: String,
     tags: Tags,
+    statistics: PlanStatistics,
 }
 
 /// What every record is mapped with.
@@ -76,6 +77,7 @@ impl State {
             event_id: String::new(),
             activity_type: String::new(),
             tags: Tags::default(),
+            statistics: PlanStatistics::default(),
         }
     }
 
@@ -88,6 +90,10 @@ impl State {
     /// Forgets what was learnt under other options.
     pub(crate) fn forget_plans(&mut self) {
         self.plans.clear();
+    }
+
+    pub(crate) fn statistics(&self) -> PlanStatistics {
+        self.statistics
     }
 
     pub(crate) fn mapped(&self) -> Mapped<'_> {
@@ -107,8 +113,12 @@ pub(crate) fn map(
     let Some(outline) = outline else { return map_generally(context, state, record, keep_original, None, out) };
     let start = out.len();
     match map_by_plan(context, state, record, &outline, out) {
-        Some(true) => Verdict::Mapped,
+        Some(true) => {
+            state.statistics.planned += 1;
+            Verdict::Mapped
+        }
         Some(false) => {
+            state.statistics.surprises += 1;
             // A surprise: the general path must not learn the same shape again.
             out.truncate(start);
             map_generally(context, state, record, keep_original, None, out)
@@ -132,8 +142,8 @@ fn map_by_plan(
     let State { plans, addresses, agents, .. } = state;
     let geo = &context.mapping.geo;
     let address = plans.address(record, outline).map(|(node, text)| (node, text, addresses.find(text, geo)));
-    let (plan, nodes) = plans.find(record, outline, address.and_then(|(.., known)| addresses.get(known)))?;
     let values = Values::new(record);
+    let (plan, nodes) = plans.find(&values, outline, address.and_then(|(.., known)| addresses.get(known)))?;
     let ingested = context.ingested;
     let mut writer = Writer { out, values: &values, agents, addresses, address, ingested, time: None };
     if !plan.replay(nodes, &mut writer) || values.inexact.get() || values.duplicate_key.get() {
@@ -159,6 +169,7 @@ fn map_generally(
     learn: Option<Outline>,
     out: &mut Out,
 ) -> Verdict {
+    state.statistics.general += 1;
     let program = &context.mapping.program;
     if !record.is_object(0) {
         return Verdict::NotAnObject(match record.scalar(0) {
@@ -309,6 +320,7 @@ fn make_plan(
     };
     if let Some(plan) = Plan::new(record, recording, &basis, &state.activity_type, outline.hash()) {
         state.plans.insert(plan);
+        state.statistics.learnt += 1;
     }
 }
 

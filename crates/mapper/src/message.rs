@@ -8,6 +8,8 @@ use crate::writer::Recorder;
 
 /// The longest run of one value that is shown, in bytes.
 const LONGEST_VALUE: usize = 256;
+/// How deep a value is looked into.
+const DEEPEST: usize = 4;
 /// The most items of a list that are shown.
 const MOST_ITEMS: usize = 6;
 /// Stands for a value that a sentence needs and the record lacks.
@@ -72,6 +74,10 @@ pub(crate) fn node(record: &Record<'_>, seen: &[u32], reference: &FieldRef) -> O
 /// Appends a value as a person would read it; false if there is nothing to show.
 #[inline]
 pub(crate) fn say(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
+    say_within(values, out, node, DEEPEST)
+}
+
+fn say_within(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
         let record = values.record;
         match record.scalar(node) {
             Some(Scalar::Text("") | Scalar::Null) => false,
@@ -83,12 +89,13 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
                 values.push_scalar(out, scalar);
                 true
             }
-            None if record.is_array(node) => say_list(values, out, node),
-            None => say_object(values, out, node),
+            None if depth == 0 => false,
+            None if record.is_array(node) => say_list(values, out, node, depth - 1),
+            None => say_object(values, out, node, depth - 1),
         }
     }
 
-    fn say_list(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
+    fn say_list(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
         let start = out.len();
         let mut shown = 0;
         let mut hidden = 0;
@@ -101,7 +108,7 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
             if before > start {
                 out.put(b", ");
             }
-            if say(values, out, item) {
+            if say_within(values, out, item, depth) {
                 shown += 1;
             } else {
                 out.truncate(before);
@@ -114,12 +121,12 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
     }
 
     /// A change as `name: old → new`, any other object by its `type`.
-    fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
+    fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
         let record = values.record;
         let member = |name| find(record, node, &[Box::from(name)]).filter(|value| !record.is_empty(*value));
         let Some(kind) = member("type") else { return false };
         let start = out.len();
-        if !say(values, out, kind) {
+        if !say_within(values, out, kind, depth) {
             return false;
         }
         let (old, new) = (member("previous_value"), member("current_value"));
@@ -127,7 +134,7 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
             out.put(b": ");
             for (value, separator) in [(old, " → "), (new, "")] {
                 let before = out.len();
-                if !value.is_some_and(|value| say(values, out, value)) {
+                if !value.is_some_and(|value| say_within(values, out, value, depth)) {
                     out.truncate(before);
                     out.put(if value.is_some() { "…" } else { "nothing" }.as_bytes());
                 }

@@ -53,7 +53,7 @@ impl Out {
     }
 
     /// Appends bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let len = bytes.len();
         let room = self.room(len);
@@ -76,13 +76,14 @@ impl Out {
     }
 
     /// Appends `text[start..end]`, reading and writing whole chunks: `text` must go on for [`PADDING`] bytes behind `end`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_padded(&mut self, text: &[u8], start: usize, end: usize) {
         let len = end - start;
         let room = self.room(len);
-        let chunks = text[start..].chunks_exact(PADDING).zip(room.chunks_exact_mut(PADDING));
-        for (from, to) in chunks.take(len.div_ceil(PADDING)) {
-            to.copy_from_slice(from);
+        let mut at = 0;
+        while at < len {
+            room[at..at + PADDING].copy_from_slice(&text[start + at..start + at + PADDING]);
+            at += PADDING;
         }
         self.len += len;
     }
@@ -95,7 +96,7 @@ impl Out {
     }
 
     /// The place behind what is written, with room for `len` bytes and [`SLACK`] more.
-    #[inline]
+    #[inline(always)]
     fn room(&mut self, len: usize) -> &mut [u8] {
         if self.buffer.len() - self.len < len + SLACK {
             self.grow(len + SLACK);
@@ -113,7 +114,7 @@ impl Out {
 pub(crate) const PADDING: usize = 32;
 
 /// Copies between `N` and twice `N` bytes.
-#[inline]
+#[inline(always)]
 fn copy_ends<const N: usize>(room: &mut [u8], bytes: &[u8]) {
     let len = bytes.len();
     if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {

@@ -15,21 +15,21 @@ use simd_json::{Node, StaticNode};
 use crate::fragments::Address;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
-use crate::value::Outcome;
+use crate::value::{Outcome, Values};
 use crate::writer::{Op, Recording, Writer};
 
 /// Plans kept; when they are more, those not used lately make room.
 const PLANS: usize = 1024;
 /// Plans of one outline: they differ in the very values something depends on.
-const VARIANTS: usize = 8;
+const VARIANTS: usize = 32;
 /// Records with more members are not planned.
 const MEMBERS: usize = 64;
 /// Counters for outlines without a plan; a power of two.
-const STRANGERS: usize = 4096;
+const STRANGERS: usize = 1 << 14;
 /// A plan is worth its making when its outline has been met this often.
-const FAMILIAR: u8 = 3;
+const FAMILIAR: u8 = 12;
 /// After so many records without a plan all counters are halved, so that the past fades.
-const FADING: u32 = 1 << 16;
+const FADING: u32 = 1 << 15;
 
 /// What a plan expects of a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +80,7 @@ pub(crate) struct Plan {
     ops: Vec<Op>,
     text: Vec<u8>,
     lists: Vec<Vec<(u32, Write)>>,
-    without: Vec<(u32, Write)>,
+    parts: Vec<(u32, Write, bool)>,
     address: Option<AddressShape>,
     id: u32,
     activity_type: Box<str>,
@@ -115,6 +115,7 @@ impl Plan {
         let list = |list: &Vec<(u32, Write)>| {
             list.iter().map(|&(node, write)| Some((ordinal(node)?, write))).collect::<Option<Vec<_>>>()
         };
+        let part = |&(node, write, has): &(u32, Write, bool)| Some((ordinal(node)?, write, has));
         let op = |op: &Op| {
             Some(match *op {
                 Op::Text(node) => Op::Text(ordinal(node)?),
@@ -128,7 +129,7 @@ impl Plan {
             ops: recording.ops.iter().map(op).collect::<Option<_>>()?,
             text: recording.text.clone(),
             lists: recording.lists.iter().map(list).collect::<Option<_>>()?,
-            without: list(&recording.without)?,
+            parts: recording.parts.iter().map(part).collect::<Option<_>>()?,
             address: basis.address.map(AddressShape::of),
             id: ordinal(basis.id)?,
             members,
@@ -140,11 +141,12 @@ impl Plan {
 
     /// Whether a record with the members at `nodes` has the shape.
     #[inline]
-    fn fits(&self, record: &Record<'_>, nodes: &[u32]) -> bool {
+    fn fits(&self, values: &Values<'_, '_>, nodes: &[u32]) -> bool {
+        let record = values.record;
         if self.members.len() != nodes.len() {
             return false;
         }
-        self.members.iter().zip(nodes).all(|(member, &node)| {
+        let has_shape = self.members.iter().zip(nodes).all(|(member, &node)| {
             let at = node as usize;
             let (Some(Node::String(key)), Some(value)) = (record.nodes.get(at - 1), record.nodes.get(at)) else {
                 return false;
@@ -162,7 +164,11 @@ impl Plan {
                     (Class::ExactBool(exact), Node::Static(StaticNode::Bool(value))) => value == exact,
                     _ => false,
                 }
-        })
+        });
+        has_shape
+            && self.parts.iter().all(|&(member, write, has)| {
+                nodes.get(member as usize).is_some_and(|node| values.has_part(*node, write) == has)
+            })
     }
 
     pub(crate) fn activity_type(&self) -> &str {
@@ -178,10 +184,6 @@ impl Plan {
     #[inline]
     pub(crate) fn replay(&self, nodes: &[u32], writer: &mut Writer<'_, '_, '_>) -> bool {
         let node = |member: u32| nodes.get(member as usize).copied().unwrap_or_default();
-        let values = writer.values;
-        if self.without.iter().any(|&(member, write)| values.has_part(node(member), write)) {
-            return false;
-        }
         for op in &self.ops {
             let outcome = match *op {
                 Op::Fixed { start, end } => {
@@ -192,7 +194,13 @@ impl Plan {
                     let list = self.lists.get(list as usize).map_or(&[][..], Vec::as_slice);
                     writer.distinct(list.iter().map(|&(member, write)| (node(member), write))).into()
                 }
-                Op::Text(member) => writer.perform(Op::Text(node(member))),
+                Op::Text(member) => match writer.values.record.text(node(member)) {
+                    Some(text) => {
+                        writer.values.push_text(writer.out, text);
+                        continue;
+                    }
+                    None => return false,
+                },
                 Op::Value(member, write) => writer.perform(Op::Value(node(member), write)),
                 Op::Say(member) => writer.perform(Op::Say(node(member))),
                 Op::Agent(member) => writer.perform(Op::Agent(node(member))),
@@ -367,7 +375,7 @@ impl Plans {
     #[inline]
     pub(crate) fn find(
         &mut self,
-        record: &Record<'_>,
+        values: &Values<'_, '_>,
         outline: &Outline,
         address: Option<&Address>,
     ) -> Option<(&Plan, &[u32])> {
@@ -375,7 +383,7 @@ impl Plans {
         let variants = self.by_outline.get(&outline.hash)?;
         let plan = variants.iter().copied().find(|&plan| {
             let plan = self.plans.get(usize::from(plan));
-            plan.is_some_and(|plan| plan.address == shape && plan.fits(record, &self.nodes))
+            plan.is_some_and(|plan| plan.address == shape && plan.fits(values, &self.nodes))
         })?;
         let plan = self.plans.get_mut(usize::from(plan))?;
         plan.used = true;
@@ -390,8 +398,12 @@ impl Plans {
             self.strangers.iter_mut().for_each(|met| *met /= 2);
         }
         let Some(met) = self.strangers.get_mut((outline.hash >> 32) as usize & (STRANGERS - 1)) else { return false };
-        *met = met.saturating_add(1);
-        *met >= FAMILIAR
+        *met += 1;
+        if *met < FAMILIAR {
+            return false;
+        }
+        *met = 0;
+        true
     }
 
     /// Keeps a plan.

@@ -249,7 +249,7 @@ pub(crate) struct Special {
 /// `event.*` slots come first, `anthropic.*` last (values refused on the way go to its `metadata`).
 const FIRST_GROUP: &str = "event";
 const LAST_ROOT: &str = "anthropic";
-const ANONYMIZER: &str = "anthropic.audit.source.anonymizer";
+const ANONYMIZER: &str = "anthropic.audit.anonymizer";
 const METADATA: &str = "anthropic.audit.metadata";
 const RESERVED: [&str; 5] = ["@timestamp", "event.id", "event.created", ANONYMIZER, METADATA];
 

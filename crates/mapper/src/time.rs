@@ -4,7 +4,7 @@
 //! no zone, which means UTC. The fraction is kept digit by digit: a document never claims more or less
 //! precision than its source.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
 
 use crate::out::Out;
 
@@ -43,7 +43,7 @@ pub(crate) fn push_utc(out: &mut Out, text: &str) -> Wrote {
     }
     // No zone: UTC.
     match NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f") {
-        Ok(time) if YEARS.contains(&time.year()) && text.get(17..19) != Some("60") => {
+        Ok(time) if YEARS.contains(&time.year()) && time.nanosecond() < 1_000_000_000 => {
             out.put(time.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
             push_fraction(out, fraction_of(text))
         }
@@ -63,7 +63,7 @@ fn push_date(out: &mut Out, text: &str) -> Wrote {
 
 /// The digits behind the point, if there is one.
 fn fraction_of(text: &str) -> &str {
-    let Some(rest) = text.get(19..).and_then(|rest| rest.strip_prefix('.')) else { return "" };
+    let Some((_, rest)) = text.split_once('.') else { return "" };
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     &rest[..end]
 }

@@ -138,7 +138,7 @@ impl<'r, 'a> Values<'r, 'a> {
     }
 
     /// Appends a text of the record as the inside of a JSON string.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_text(&self, out: &mut Out, text: &str) {
         if self.is_plain { out.put(text.as_bytes()) } else { json::push_escaped(out, text) }
     }

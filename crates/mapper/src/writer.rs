@@ -62,7 +62,7 @@ impl<'a> Writer<'_, '_, 'a> {
     }
 
     /// Performs a step that needs neither fixed bytes nor a list; false if it wrote nothing.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn perform(&mut self, op: Op) -> Outcome {
         match op {
             Op::Text(node) => match self.values.record.text(node) {
@@ -86,7 +86,7 @@ impl<'a> Writer<'_, '_, 'a> {
             Op::Agent(node) => match self.values.record.text(node) {
                 Some(text) => {
                     let found = self.agents.find(text, Agent::new);
-                    self.out.put(&self.agents.get(found).members);
+                    self.agents.get(found).write(self.out);
                 }
                 None => return Outcome::Refused,
             },
@@ -190,8 +190,8 @@ pub(crate) struct Recording {
     pub(crate) lists: Vec<Vec<(u32, Write)>>,
     /// Scalars whose very value decided something.
     pub(crate) exact: Vec<u32>,
-    /// Copies of a part that the text did not have.
-    pub(crate) without: Vec<(u32, Write)>,
+    /// Texts of which a part was wanted, and whether they had it.
+    pub(crate) parts: Vec<(u32, Write, bool)>,
     /// Something was decided that a plan cannot foresee.
     pub(crate) unforeseeable: bool,
     /// Whether anything is noted at all.
@@ -205,7 +205,7 @@ impl Recording {
         self.text.clear();
         self.lists.clear();
         self.exact.clear();
-        self.without.clear();
+        self.parts.clear();
         self.unforeseeable = false;
     }
 
@@ -272,10 +272,10 @@ impl Recorder<'_, '_, '_> {
             return outcome;
         }
         let outcome = self.perform(Op::Value(node, write));
-        match outcome {
-            Outcome::Refused if value::is_part(write) => self.recording.without.push((node, write)),
-            Outcome::Refused | Outcome::Cut => self.recording.unforeseeable = true,
-            Outcome::Written => {}
+        if value::is_part(write) {
+            self.recording.parts.push((node, write, outcome == Outcome::Written));
+        } else if outcome != Outcome::Written {
+            self.recording.unforeseeable = true;
         }
         outcome
     }

@@ -202,8 +202,9 @@ impl<'c> RecordGenerator<'c> {
             RecordShape::Nulls => Carried::Null,
             RecordShape::Required if field.optional => Carried::Absent,
             RecordShape::Required => Carried::Null,
-            RecordShape::Believable if field.optional && self.random.chance(35) => Carried::Absent,
-            RecordShape::Believable if field.nullable && self.random.chance(25) => Carried::Null,
+            // The API writes null where there is nothing, and leaves out only what cannot be null.
+            RecordShape::Believable if field.nullable && self.random.chance(40) => Carried::Null,
+            RecordShape::Believable if !field.nullable && self.random.chance(40) => Carried::Absent,
             RecordShape::Believable => Carried::Value,
         }
     }
