@@ -371,6 +371,16 @@ fn an_unknown_type_is_tagged_and_kept_whole() {
 }
 
 #[test]
+fn a_record_without_a_type_still_says_something() {
+    for kind in ["null", "\"\"", "7", "[\"claude_chat_created\"]"] {
+        let found = record(&format!("{{\"id\":\"a\",\"type\":{kind}}}"));
+        assert!(found.at("event.action").is_none() && tags(&found).contains(&"unknown_activity_type"));
+        let message = found.get("message").and_then(Json::text).unwrap();
+        assert!(message.ends_with(char::is_alphabetic), "{message:?}");
+    }
+}
+
+#[test]
 fn an_unknown_actor_kind_still_has_address_and_agent() {
     let found = record(
         r#"{"id":"a","type":"claude_chat_created","actor":{"type":"robot_actor","robot_id":"r","ip_address":"192.0.2.1","user_agent":"curl/8.9.1"}}"#,

@@ -11,7 +11,8 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     let mut problems = Vec::new();
     let ecs = EcsFields::read(ECS_FIELDS, &mut problems);
-    match (Catalog::parse(model::catalog::CATALOG_JSON), Tables::parse(ACTIVITIES, ACTORS, FIELDS, SUFFIXES)) {
+    match (Catalog::parse(model::catalog::CATALOG_JSON), Tables::parse(ACTIVITIES, ACTORS, FIELDS, SUFFIXES))
+    {
         (Ok(catalog), Ok(tables)) => problems.extend(check(&catalog, &ecs, &tables)),
         (catalog, tables) => {
             if let Err(error) = catalog {

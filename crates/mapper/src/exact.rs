@@ -68,7 +68,13 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Exact<'_>, NotJson> {
     let mut reader = Reader {
         raw,
         at: 0,
-        exact: Exact { raw, tokens: Vec::new(), strings: String::new(), numbers: Vec::new(), repaired: false },
+        exact: Exact {
+            raw,
+            tokens: Vec::new(),
+            strings: String::new(),
+            numbers: Vec::new(),
+            repaired: false,
+        },
     };
     reader.document()?;
     Ok(reader.exact)
@@ -110,7 +116,11 @@ impl Reader<'_> {
             loop {
                 self.skip_space();
                 let Some(container) = open.last_mut() else {
-                    return if self.at == self.raw.len() { Ok(()) } else { self.fail("the end of the record") };
+                    return if self.at == self.raw.len() {
+                        Ok(())
+                    } else {
+                        self.fail("the end of the record")
+                    };
                 };
                 container.len += 1;
                 match (self.peek(), container.object) {
@@ -126,7 +136,8 @@ impl Reader<'_> {
                         self.at += 1;
                         let Some(Open { token, len, object }) = open.pop() else { break };
                         let count = self.exact.tokens.len() - token - 1;
-                        let closed = if object { Token::Object { len, count } } else { Token::Array { len, count } };
+                        let closed =
+                            if object { Token::Object { len, count } } else { Token::Array { len, count } };
                         if let Some(place) = self.exact.tokens.get_mut(token) {
                             *place = closed;
                         }

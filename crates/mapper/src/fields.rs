@@ -140,7 +140,12 @@ fn keep_last_of_each_key(record: &Record<'_>, leftovers: &mut Vec<Leftover>, fir
         unknown.iter().enumerate().filter_map(is_repeated).collect()
     } else {
         let mut later = HashSet::new();
-        unknown.iter().rev().filter(|leftover| !later.insert(key(leftover))).map(|leftover| leftover.node).collect()
+        unknown
+            .iter()
+            .rev()
+            .filter(|leftover| !later.insert(key(leftover)))
+            .map(|leftover| leftover.node)
+            .collect()
     };
     if !repeated.is_empty() {
         tags.insert(Tags::DUPLICATE_KEY);
@@ -191,7 +196,13 @@ impl Fields {
     }
 
     /// Gives every collected field its slot.
-    pub(crate) fn place_all(&mut self, program: &Program, record: &Record<'_>, info: &TypeInfo, kind: &KindInfo) {
+    pub(crate) fn place_all(
+        &mut self,
+        program: &Program,
+        record: &Record<'_>,
+        info: &TypeInfo,
+        kind: &KindInfo,
+    ) {
         let special = &program.special;
         let actor = self.actor_object(program, record);
         for at in 0..self.top.fields.len() {
@@ -313,7 +324,10 @@ impl Fields {
                 continue;
             }
             let name = record.text(key);
-            let rule = inside.iter().find(|(known, _)| Some(&**known) == name).map_or(&Rule::Unknown, |(_, rule)| rule);
+            let rule = inside
+                .iter()
+                .find(|(known, _)| Some(&**known) == name)
+                .map_or(&Rule::Unknown, |(_, rule)| rule);
             self.place(program, record, rule, value, below as Prefix);
         }
     }

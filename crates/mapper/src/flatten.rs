@@ -35,7 +35,8 @@ impl Values<'_, '_> {
     pub(crate) fn flattened(&self, out: &mut Out, node: u32) -> bool {
         let record = self.record;
         let takes = record.is_object(node)
-            || record.is_array(node) && record.items(node).all(|item| record.is_object(item) || record.is_empty(item));
+            || record.is_array(node)
+                && record.items(node).all(|item| record.is_object(item) || record.is_empty(item));
         takes && self.pruned(out, node, MAX_DEPTH)
     }
 
@@ -201,7 +202,9 @@ enum LastOfKey<'a> {
 impl LastOfKey<'_> {
     fn is_last(&self, record: &Record<'_>, object: u32, key: u32, name: &str) -> bool {
         match self {
-            Self::Few => !record.members(object).any(|(other, _)| other > key && record.text(other) == Some(name)),
+            Self::Few => {
+                !record.members(object).any(|(other, _)| other > key && record.text(other) == Some(name))
+            }
             Self::Many(last) => last.get(name) == Some(&key),
         }
     }

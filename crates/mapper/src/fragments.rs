@@ -173,7 +173,8 @@ fn anonymizer(found: &GeoRecord<'_>) -> Box<[u8]> {
         (flags.is_residential_proxy, "residential_proxy"),
         (flags.is_tor_exit_node, "tor_exit_node"),
     ];
-    let names: Vec<String> = kinds.iter().filter(|(set, _)| *set).map(|(_, name)| format!("\"{name}\"")).collect();
+    let names: Vec<String> =
+        kinds.iter().filter(|(set, _)| *set).map(|(_, name)| format!("\"{name}\"")).collect();
     if names.is_empty() { Box::default() } else { format!("[{}]", names.join(",")).into_bytes().into() }
 }
 

@@ -92,7 +92,9 @@ mod tests {
     #[test]
     fn escapes_read_back() {
         let long = "x".repeat(40) + "\u{1}" + &"ü".repeat(9);
-        for text in ["", "plain", "\"\\\u{8}\u{c}\n\r\t\0\u{1f}\u{7f}é😀", long.as_str(), "tab\tat the end of 16"] {
+        for text in
+            ["", "plain", "\"\\\u{8}\u{c}\n\r\t\0\u{1f}\u{7f}é😀", long.as_str(), "tab\tat the end of 16"]
+        {
             assert_eq!(serde_json::from_slice::<String>(&string(text)).unwrap(), text);
         }
     }
@@ -100,7 +102,9 @@ mod tests {
     #[test]
     fn every_place_of_an_escape() {
         for len in 0..40 {
-            for (at, special) in (0..len).flat_map(|at| ['"', '\\', '\0', '\u{1f}'].map(|special| (at, special))) {
+            for (at, special) in
+                (0..len).flat_map(|at| ['"', '\\', '\0', '\u{1f}'].map(|special| (at, special)))
+            {
                 let text: String = (0..len).map(|i| if i == at { special } else { 'ÿ' }).collect();
                 assert_eq!(serde_json::from_slice::<String>(&string(&text)).unwrap(), text);
             }

@@ -16,7 +16,7 @@ use crate::flatten::is_indexable_key;
 use crate::fragments::{Addresses, Agent};
 use crate::message;
 use crate::out::Out;
-use crate::plan::{Basis, Outline, Plan, Plans};
+use crate::plan::{Basis, Fit, Outline, Plan, Plans};
 use crate::program::{KindInfo, OutcomeByField, Program, Related, SlotId, TypeInfo, Write};
 use crate::record::{Record, Scalar};
 use crate::tags::Tags;
@@ -109,55 +109,52 @@ pub(crate) fn map(
     keep_original: bool,
     out: &mut Out,
 ) -> Verdict {
-    let outline = if context.plans && !record.is_exact() { state.plans.outline(record) } else { None };
-    let Some(outline) = outline else { return map_generally(context, state, record, keep_original, None, out) };
-    let start = out.len();
-    match map_by_plan(context, state, record, &outline, out) {
-        Some(true) => {
+    if !context.plans || record.is_exact() {
+        return map_generally(context, state, record, keep_original, None, out);
+    }
+    match map_by_plan(context, state, record, out) {
+        Ok(true) => {
             state.statistics.planned += 1;
             Verdict::Mapped
         }
-        Some(false) => {
+        Ok(false) => {
+            // The general path must not learn the same shape again.
             state.statistics.surprises += 1;
-            // A surprise: the general path must not learn the same shape again.
-            out.truncate(start);
+            out.clear();
             map_generally(context, state, record, keep_original, None, out)
         }
-        None => {
-            let learn = Some(outline).filter(|outline| state.plans.is_worth_learning(outline));
+        Err(outline) => {
+            let learn = outline.filter(|outline| state.plans.is_worth_learning(*outline));
             map_generally(context, state, record, keep_original, learn, out)
         }
     }
 }
 
-/// Writes a record by the plan for its shape; `None` if there is none, false if it met a surprise.
+/// Writes a record by the plan for its shape; false if it met a surprise, an error if there is none.
 #[inline]
 fn map_by_plan(
     context: Context<'_>,
     state: &mut State,
     record: &Record<'_>,
-    outline: &Outline,
     out: &mut Out,
-) -> Option<bool> {
+) -> Result<bool, Option<Outline>> {
     let State { plans, addresses, agents, .. } = state;
-    let geo = &context.mapping.geo;
-    let address = plans.address(record, outline).map(|(node, text)| (node, text, addresses.find(text, geo)));
     let values = Values::new(record);
-    let (plan, nodes) = plans.find(&values, outline, address.and_then(|(.., known)| addresses.get(known)))?;
+    let Fit { plan, nodes, address } = plans.find(&values, addresses, &context.mapping.geo)?;
     let ingested = context.ingested;
     let mut writer = Writer { out, values: &values, agents, addresses, address, ingested, time: None };
     if !plan.replay(nodes, &mut writer) || values.inexact.get() || values.duplicate_key.get() {
-        return Some(false);
+        return Ok(false);
     }
     state.event_id.clear();
-    state.event_id.push_str(plan.id_node(nodes).and_then(|node| record.text(node)).unwrap_or_default());
+    state.event_id.push_str(record.text(plan.id_node(nodes)).unwrap_or_default());
     state.activity_type.clear();
     state.activity_type.push_str(plan.activity_type());
     state.tags = Tags::default();
     if context.mapping.options.preserve_original {
         state.tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
     }
-    Some(true)
+    Ok(true)
 }
 
 #[inline(never)]
@@ -219,7 +216,10 @@ fn infer(mapping: &Mapping, state: &mut State, activity_type: &str) -> TypeInfo 
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the second half of one function, called for known and unknown types")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the second half of one function, called for known and unknown types"
+)]
 fn write_document(
     context: Context<'_>,
     state: &mut State,
@@ -277,7 +277,8 @@ fn write_document(
     let unusual = !fields.tags.is_empty() || cut || !fields.leftovers.is_empty();
     if keep_original {
         fields.tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
-    } else if cut || fields.tags.contains(Tags::DUPLICATE_KEY) || fields.tags.contains(Tags::INVALID_UNICODE) {
+    } else if cut || fields.tags.contains(Tags::DUPLICATE_KEY) || fields.tags.contains(Tags::INVALID_UNICODE)
+    {
         return Verdict::NeedsOriginal;
     }
     let mut end = Vec::new();
@@ -290,7 +291,7 @@ fn write_document(
     state.tags = fields.tags;
 
     if let (Some(outline), Some(id), false) = (learn, id, unusual) {
-        make_plan(state, program, record, id, address.map(|(.., known)| known), &end, outline);
+        make_plan(state, program, record, id, address.map(|(node, _, known)| (node, known)), &end, outline);
     }
     Verdict::Mapped
 }
@@ -302,7 +303,7 @@ fn make_plan(
     program: &Program,
     record: &Record<'_>,
     id: u32,
-    address: Option<u32>,
+    address: Option<(u32, u32)>,
     end: &[u8],
     outline: Outline,
 ) {
@@ -316,9 +317,9 @@ fn make_plan(
     let basis = Basis {
         id,
         actor: fields.actor_object(program, record),
-        address: address.and_then(|known| addresses.get(known)),
+        address: address.and_then(|(node, known)| Some((node, addresses.get(known)?))),
     };
-    if let Some(plan) = Plan::new(record, recording, &basis, &state.activity_type, outline.hash()) {
+    if let Some(plan) = Plan::new(record, recording, &basis, &state.activity_type, outline) {
         state.plans.insert(plan);
         state.statistics.learnt += 1;
     }
@@ -370,7 +371,13 @@ impl Document<'_, '_, '_, '_> {
     }
 
     /// Writes the members of `event` that are not slots, leaving the object open; answers the node of the id.
-    fn event(&mut self, mapping: &Mapping, info: &TypeInfo, keep_original: bool, id: &mut String) -> Option<u32> {
+    fn event(
+        &mut self,
+        mapping: &Mapping,
+        info: &TypeInfo,
+        keep_original: bool,
+        id: &mut String,
+    ) -> Option<u32> {
         let special = &mapping.program.special;
         self.to.fixed(&info.event);
         if let Some(rule) = &info.outcome {
@@ -577,7 +584,11 @@ fn write_leftovers(fields: &Fields, values: &Values<'_, '_>, out: &mut Out) {
         let key = record.text(leftover.node - 1).unwrap_or_default();
         let prefix = fields.prefixes.get(usize::from(leftover.prefix)).map_or("", String::as_str);
         let name = format!("{prefix}{key}");
-        if name == UNINDEXABLE || !is_indexable_key(key) || !is_indexable_key(&name) || written.contains(&name) {
+        if name == UNINDEXABLE
+            || !is_indexable_key(key)
+            || !is_indexable_key(&name)
+            || written.contains(&name)
+        {
             unindexable.push(leftover.node);
             continue;
         }

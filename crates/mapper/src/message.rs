@@ -7,7 +7,7 @@ use crate::value::Values;
 use crate::writer::Recorder;
 
 /// The longest run of one value that is shown, in bytes.
-const LONGEST_VALUE: usize = 256;
+pub(crate) const LONGEST_VALUE: usize = 256;
 /// How deep a value is looked into.
 const DEEPEST: usize = 4;
 /// The most items of a list that are shown.
@@ -78,71 +78,71 @@ pub(crate) fn say(values: &Values<'_, '_>, out: &mut Out, node: u32) -> bool {
 }
 
 fn say_within(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
-        let record = values.record;
-        match record.scalar(node) {
-            Some(Scalar::Text("") | Scalar::Null) => false,
-            Some(Scalar::Text(text)) => {
-                push_limited(values, out, text);
-                true
-            }
-            Some(scalar) => {
-                values.push_scalar(out, scalar);
-                true
-            }
-            None if depth == 0 => false,
-            None if record.is_array(node) => say_list(values, out, node, depth - 1),
-            None => say_object(values, out, node, depth - 1),
+    let record = values.record;
+    match record.scalar(node) {
+        Some(Scalar::Text("") | Scalar::Null) => false,
+        Some(Scalar::Text(text)) => {
+            push_limited(values, out, text);
+            true
+        }
+        Some(scalar) => {
+            values.push_scalar(out, scalar);
+            true
+        }
+        None if depth == 0 => false,
+        None if record.is_array(node) => say_list(values, out, node, depth - 1),
+        None => say_object(values, out, node, depth - 1),
+    }
+}
+
+fn say_list(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
+    let start = out.len();
+    let mut shown = 0;
+    let mut hidden = 0;
+    for item in values.record.items(node) {
+        if shown == MOST_ITEMS {
+            hidden += 1;
+            continue;
+        }
+        let before = out.len();
+        if before > start {
+            out.put(b", ");
+        }
+        if say_within(values, out, item, depth) {
+            shown += 1;
+        } else {
+            out.truncate(before);
         }
     }
+    if hidden > 0 {
+        out.put(format!(" and {hidden} more").as_bytes());
+    }
+    shown > 0
+}
 
-    fn say_list(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
-        let start = out.len();
-        let mut shown = 0;
-        let mut hidden = 0;
-        for item in values.record.items(node) {
-            if shown == MOST_ITEMS {
-                hidden += 1;
-                continue;
-            }
+/// A change as `name: old → new`, any other object by its `type`.
+fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
+    let record = values.record;
+    let member = |name| find(record, node, &[Box::from(name)]).filter(|value| !record.is_empty(*value));
+    let Some(kind) = member("type") else { return false };
+    let start = out.len();
+    if !say_within(values, out, kind, depth) {
+        return false;
+    }
+    let (old, new) = (member("previous_value"), member("current_value"));
+    if old.is_some() || new.is_some() {
+        out.put(b": ");
+        for (value, separator) in [(old, " → "), (new, "")] {
             let before = out.len();
-            if before > start {
-                out.put(b", ");
-            }
-            if say_within(values, out, item, depth) {
-                shown += 1;
-            } else {
+            if !value.is_some_and(|value| say_within(values, out, value, depth)) {
                 out.truncate(before);
+                out.put(if value.is_some() { "…" } else { "nothing" }.as_bytes());
             }
+            out.put(separator.as_bytes());
         }
-        if hidden > 0 {
-            out.put(format!(" and {hidden} more").as_bytes());
-        }
-        shown > 0
     }
-
-    /// A change as `name: old → new`, any other object by its `type`.
-    fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
-        let record = values.record;
-        let member = |name| find(record, node, &[Box::from(name)]).filter(|value| !record.is_empty(*value));
-        let Some(kind) = member("type") else { return false };
-        let start = out.len();
-        if !say_within(values, out, kind, depth) {
-            return false;
-        }
-        let (old, new) = (member("previous_value"), member("current_value"));
-        if old.is_some() || new.is_some() {
-            out.put(b": ");
-            for (value, separator) in [(old, " → "), (new, "")] {
-                let before = out.len();
-                if !value.is_some_and(|value| say_within(values, out, value, depth)) {
-                    out.truncate(before);
-                    out.put(if value.is_some() { "…" } else { "nothing" }.as_bytes());
-                }
-                out.put(separator.as_bytes());
-            }
-        }
-        out.len() > start
-    }
+    out.len() > start
+}
 
 /// The value below an object, following keys; of a repeated key the last.
 pub(crate) fn find(record: &Record<'_>, mut node: u32, keys: &[Box<str>]) -> Option<u32> {

@@ -44,48 +44,38 @@ impl Out {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, byte: u8) {
-        if let Some(place) = self.room(1).first_mut() {
-            *place = byte;
-        }
+        self.room(1)[0] = byte;
         self.len += 1;
     }
 
     /// Appends bytes.
     #[inline(always)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        let len = bytes.len();
-        let room = self.room(len);
-        if len > SLACK {
-            room[..len].copy_from_slice(bytes);
-        } else if len > 32 {
-            copy_ends::<32>(room, bytes);
-        } else if len >= 16 {
-            copy_ends::<16>(room, bytes);
-        } else if len >= 8 {
-            copy_ends::<8>(room, bytes);
-        } else if len >= 4 {
-            copy_ends::<4>(room, bytes);
-        } else {
-            for (place, byte) in room.iter_mut().zip(bytes) {
-                *place = *byte;
-            }
-        }
-        self.len += len;
+        copy(self.room(bytes.len()), bytes);
+        self.len += bytes.len();
     }
 
     /// Appends `text[start..end]`, reading and writing whole chunks: `text` must go on for [`PADDING`] bytes behind `end`.
     #[inline(always)]
     pub(crate) fn put_padded(&mut self, text: &[u8], start: usize, end: usize) {
-        let len = end - start;
-        let room = self.room(len);
-        let mut at = 0;
-        while at < len {
-            room[at..at + PADDING].copy_from_slice(&text[start + at..start + at + PADDING]);
-            at += PADDING;
-        }
-        self.len += len;
+        let room = self.room(end - start);
+        let Some(text) = text.get(start..end + PADDING) else { return };
+        copy_padded(room, text, end - start);
+        self.len += end - start;
+    }
+
+    /// Appends `text[start..end]` as [`Out::put_padded`] does, and then `bytes`.
+    #[inline(always)]
+    pub(crate) fn put_padded_and(&mut self, text: &[u8], start: usize, end: usize, bytes: &[u8]) {
+        let (fixed, len) = (end - start, bytes.len());
+        let room = self.room(fixed + len);
+        let Some(text) = text.get(start..end + PADDING) else { return };
+        copy_padded(room, text, fixed);
+        let Some((_, room)) = room.split_at_mut_checked(fixed) else { return };
+        copy(room, bytes);
+        self.len += fixed + len;
     }
 
     /// Appends bytes written before.
@@ -95,23 +85,66 @@ impl Out {
         self.len += end - start;
     }
 
-    /// The place behind what is written, with room for `len` bytes and [`SLACK`] more.
+    /// The place behind what is written: room for `len` bytes and [`SLACK`] more.
     #[inline(always)]
     fn room(&mut self, len: usize) -> &mut [u8] {
-        if self.buffer.len() - self.len < len + SLACK {
+        if self.buffer.len() < self.len + len + SLACK {
             self.grow(len + SLACK);
         }
-        &mut self.buffer[self.len..]
+        &mut self.buffer[self.len..self.len + len + SLACK]
     }
 
     #[cold]
+    #[inline(never)]
     fn grow(&mut self, room: usize) {
-        self.buffer.resize((self.len + room).next_power_of_two().max(4096), 0);
+        self.buffer.resize((self.len + room).next_power_of_two().max(256), 0);
     }
 }
 
+/// Longer padded texts are copied by the library.
+const LONG: usize = 192;
 /// What [`Out::put_padded`] may read behind the end of a text.
 pub(crate) const PADDING: usize = 32;
+
+/// Copies bytes to the front of a room that is longer than they by [`SLACK`].
+#[inline(always)]
+fn copy(room: &mut [u8], bytes: &[u8]) {
+    let len = bytes.len();
+    if len <= 16 {
+        if len >= 8 {
+            copy_ends::<8>(room, bytes);
+        } else if len >= 4 {
+            copy_ends::<4>(room, bytes);
+        } else {
+            for (place, byte) in room.iter_mut().zip(bytes) {
+                *place = *byte;
+            }
+        }
+    } else if len <= 32 {
+        copy_ends::<16>(room, bytes);
+    } else if len <= SLACK {
+        copy_ends::<32>(room, bytes);
+    } else {
+        room[..len].copy_from_slice(bytes);
+    }
+}
+
+/// Copies `len` bytes of a text that goes on for [`PADDING`] bytes more, whole chunks at a time.
+#[inline(always)]
+fn copy_padded(room: &mut [u8], text: &[u8], len: usize) {
+    if len > LONG {
+        room[..len].copy_from_slice(&text[..len]);
+        return;
+    }
+    let mut at = 0;
+    while let (Some(from), Some(to)) = (text.get(at..at + PADDING), room.get_mut(at..at + PADDING)) {
+        to.copy_from_slice(from);
+        at += PADDING;
+        if at >= len {
+            break;
+        }
+    }
+}
 
 /// Copies between `N` and twice `N` bytes.
 #[inline(always)]

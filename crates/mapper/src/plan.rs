@@ -12,7 +12,9 @@
 use hashbrown::HashMap;
 use simd_json::{Node, StaticNode};
 
-use crate::fragments::Address;
+use crate::enrich::GeoDatabases;
+use crate::fragments::{Address, Addresses};
+use crate::message;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
 use crate::value::{Outcome, Values};
@@ -26,6 +28,8 @@ const VARIANTS: usize = 32;
 const MEMBERS: usize = 64;
 /// Counters for outlines without a plan; a power of two.
 const STRANGERS: usize = 1 << 14;
+/// Places for guesses; a power of two.
+const GUESSES: usize = 1 << 10;
 /// A plan is worth its making when its outline has been met this often.
 const FAMILIAR: u8 = 12;
 /// After so many records without a plan all counters are halved, so that the past fades.
@@ -50,7 +54,9 @@ enum Class {
 
 #[derive(Debug)]
 struct Member {
-    key: Box<str>,
+    /// The key, as a range of the plan's keys.
+    start: u32,
+    end: u32,
     class: Class,
 }
 
@@ -77,11 +83,13 @@ impl AddressShape {
 pub(crate) struct Plan {
     /// The record's members, the actor's in their place; an ordinal counts through all of them.
     members: Vec<Member>,
-    ops: Vec<Op>,
+    keys: Vec<u8>,
+    top_len: usize,
+    steps: Vec<Step>,
     text: Vec<u8>,
     lists: Vec<Vec<(u32, Write)>>,
     parts: Vec<(u32, Write, bool)>,
-    address: Option<AddressShape>,
+    address: Option<(u32, AddressShape)>,
     id: u32,
     activity_type: Box<str>,
     outline: u64,
@@ -89,11 +97,54 @@ pub(crate) struct Plan {
     used: bool,
 }
 
+/// Some fixed bytes, and what comes behind them.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    start: u32,
+    end: u32,
+    then: Then,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    /// The inside of a JSON string: the text of a member whole; `Say` cuts it to a readable length.
+    Text(u32),
+    Say(u32),
+    Other(Op),
+    End,
+}
+
+impl Step {
+    /// Joins each run of fixed bytes with the step behind it.
+    fn of(ops: &[Op]) -> Vec<Self> {
+        let mut steps = Vec::new();
+        let mut fixed = (0, 0);
+        for &op in ops {
+            let then = match op {
+                Op::Fixed { start, end } => {
+                    if fixed != (0, 0) {
+                        steps.push(Self { start: fixed.0, end: fixed.1, then: Then::End });
+                    }
+                    fixed = (start, end);
+                    continue;
+                }
+                Op::Text(member) => Then::Text(member),
+                Op::Say(member) => Then::Say(member),
+                other => Then::Other(other),
+            };
+            steps.push(Self { start: fixed.0, end: fixed.1, then });
+            fixed = (0, 0);
+        }
+        steps.push(Self { start: fixed.0, end: fixed.1, then: Then::End });
+        steps
+    }
+}
+
 /// What must be known beside the recording to make a plan.
 pub(crate) struct Basis<'b> {
     pub(crate) id: u32,
     pub(crate) actor: Option<u32>,
-    pub(crate) address: Option<&'b Address>,
+    pub(crate) address: Option<(u32, &'b Address)>,
 }
 
 impl Plan {
@@ -103,14 +154,17 @@ impl Plan {
         recording: &Recording,
         basis: &Basis<'_>,
         activity_type: &str,
-        outline: u64,
+        outline: Outline,
     ) -> Option<Self> {
         if recording.unforeseeable {
             return None;
         }
-        let mut shape = Shape { record, recording, members: Vec::new(), nodes: Vec::new() };
+        let mut shape = Shape { record, recording, members: Vec::new(), keys: Vec::new(), nodes: Vec::new() };
         shape.add(0, basis.actor)?;
-        let Shape { members, nodes, .. } = shape;
+        let Shape { members, keys, nodes, .. } = shape;
+        if members.len() > MEMBERS {
+            return None;
+        }
         let ordinal = |node: u32| nodes.iter().position(|other| *other == node).map(|at| at as u32);
         let list = |list: &Vec<(u32, Write)>| {
             list.iter().map(|&(node, write)| Some((ordinal(node)?, write))).collect::<Option<Vec<_>>>()
@@ -126,49 +180,66 @@ impl Plan {
             })
         };
         Some(Self {
-            ops: recording.ops.iter().map(op).collect::<Option<_>>()?,
+            steps: Step::of(&recording.ops.iter().map(op).collect::<Option<Vec<_>>>()?),
             text: recording.text.clone(),
             lists: recording.lists.iter().map(list).collect::<Option<_>>()?,
             parts: recording.parts.iter().map(part).collect::<Option<_>>()?,
-            address: basis.address.map(AddressShape::of),
+            address: match basis.address {
+                Some((node, address)) => Some((ordinal(node)?, AddressShape::of(address))),
+                None => None,
+            },
             id: ordinal(basis.id)?,
+            top_len: record.members(0).count(),
             members,
+            keys,
             activity_type: activity_type.into(),
-            outline,
+            outline: outline.0,
             used: true,
         })
     }
 
-    /// Whether a record with the members at `nodes` has the shape.
+    /// Whether a record has the shape; `nodes` then says where each member's value stands.
     #[inline]
-    fn fits(&self, values: &Values<'_, '_>, nodes: &[u32]) -> bool {
+    fn fits(&self, values: &Values<'_, '_>, nodes: &mut Nodes) -> bool {
         let record = values.record;
-        if self.members.len() != nodes.len() {
+        if !matches!(record.nodes.first(), Some(Node::Object { len, .. }) if *len == self.top_len) {
             return false;
         }
-        let has_shape = self.members.iter().zip(nodes).all(|(member, &node)| {
-            let at = node as usize;
-            let (Some(Node::String(key)), Some(value)) = (record.nodes.get(at - 1), record.nodes.get(at)) else {
+        let mut at = 1;
+        for (member, place) in self.members.iter().zip(nodes.iter_mut()) {
+            let Some([Node::String(key), value]) = record.nodes.get(at..at + 2) else { return false };
+            let expected = self.keys.get(member.start as usize..member.end as usize).unwrap_or_default();
+            if !same(key.as_bytes(), expected) {
                 return false;
-            };
-            same(key.as_bytes(), member.key.as_bytes())
-                && match (&member.class, value) {
-                    (Class::Text, Node::String(text)) => !text.is_empty(),
-                    (Class::ExactText(exact), Node::String(text)) => same(text.as_bytes(), exact.as_bytes()),
-                    (Class::Blank, _) => record.is_empty(node),
-                    (Class::Container, Node::Object { .. } | Node::Array { .. }) => !record.is_empty(node),
-                    (Class::Actor(expected), Node::Object { len, .. }) => len == expected,
-                    (Class::Int, Node::Static(_)) => matches!(record.scalar(node), Some(Scalar::Int(_))),
-                    (Class::ExactInt(exact), Node::Static(_)) => record.scalar(node) == Some(Scalar::Int(*exact)),
-                    (Class::Bool, Node::Static(StaticNode::Bool(_))) => true,
-                    (Class::ExactBool(exact), Node::Static(StaticNode::Bool(value))) => value == exact,
-                    _ => false,
+            }
+            at += 1;
+            *place = at as u32;
+            let fits = match (&member.class, value) {
+                (Class::Text, Node::String(text)) => !text.is_empty(),
+                (Class::ExactText(exact), Node::String(text)) => same(text.as_bytes(), exact.as_bytes()),
+                (Class::Blank, Node::Static(StaticNode::Null)) => true,
+                (Class::Blank, _) => record.is_empty(at as u32),
+                (Class::Actor(expected), Node::Object { len, .. }) => len == expected,
+                (Class::Container, Node::Object { .. } | Node::Array { .. }) => !record.is_empty(at as u32),
+                (Class::Int, Node::Static(_)) => matches!(record.scalar(at as u32), Some(Scalar::Int(_))),
+                (Class::ExactInt(exact), Node::Static(_)) => {
+                    record.scalar(at as u32) == Some(Scalar::Int(*exact))
                 }
-        });
-        has_shape
-            && self.parts.iter().all(|&(member, write, has)| {
-                nodes.get(member as usize).is_some_and(|node| values.has_part(*node, write) == has)
-            })
+                (Class::Bool, Node::Static(StaticNode::Bool(_))) => true,
+                (Class::ExactBool(exact), Node::Static(StaticNode::Bool(value))) => value == exact,
+                _ => false,
+            };
+            if !fits {
+                return false;
+            }
+            at += 1;
+            if let (Node::Object { count, .. } | Node::Array { count, .. }, false) =
+                (value, matches!(member.class, Class::Actor(_)))
+            {
+                at += count;
+            }
+        }
+        self.parts.iter().all(|&(member, write, has)| values.has_part(node_of(nodes, member), write) == has)
     }
 
     pub(crate) fn activity_type(&self) -> &str {
@@ -176,35 +247,37 @@ impl Plan {
     }
 
     /// The node of the activity's id.
-    pub(crate) fn id_node(&self, nodes: &[u32]) -> Option<u32> {
-        nodes.get(self.id as usize).copied()
+    pub(crate) fn id_node(&self, nodes: &Nodes) -> u32 {
+        node_of(nodes, self.id)
     }
 
     /// Writes the document; false if a step ended differently than recorded, and then what was written is to be cut off.
     #[inline]
-    pub(crate) fn replay(&self, nodes: &[u32], writer: &mut Writer<'_, '_, '_>) -> bool {
-        let node = |member: u32| nodes.get(member as usize).copied().unwrap_or_default();
-        for op in &self.ops {
-            let outcome = match *op {
-                Op::Fixed { start, end } => {
-                    writer.out.put_padded(&self.text, start as usize, end as usize);
-                    continue;
-                }
-                Op::Distinct(list) => {
+    pub(crate) fn replay(&self, nodes: &Nodes, writer: &mut Writer<'_, '_, '_>) -> bool {
+        let node = |member: u32| node_of(nodes, member);
+        let is_plain = writer.values.is_plain;
+        for step in &self.steps {
+            let (start, end) = (step.start as usize, step.end as usize);
+            if let Then::Text(member) | Then::Say(member) = step.then
+                && is_plain
+                && let Some(text) = writer.values.record.text(node(member))
+                && (text.len() <= message::LONGEST_VALUE || matches!(step.then, Then::Text(_)))
+            {
+                writer.out.put_padded_and(&self.text, start, end, text.as_bytes());
+                continue;
+            }
+            writer.out.put_padded(&self.text, start, end);
+            let outcome = match step.then {
+                Then::End => continue,
+                Then::Text(member) => writer.perform(Op::Text(node(member))),
+                Then::Say(member) => writer.perform(Op::Say(node(member))),
+                Then::Other(Op::Distinct(list)) => {
                     let list = self.lists.get(list as usize).map_or(&[][..], Vec::as_slice);
                     writer.distinct(list.iter().map(|&(member, write)| (node(member), write))).into()
                 }
-                Op::Text(member) => match writer.values.record.text(node(member)) {
-                    Some(text) => {
-                        writer.values.push_text(writer.out, text);
-                        continue;
-                    }
-                    None => return false,
-                },
-                Op::Value(member, write) => writer.perform(Op::Value(node(member), write)),
-                Op::Say(member) => writer.perform(Op::Say(node(member))),
-                Op::Agent(member) => writer.perform(Op::Agent(node(member))),
-                other => writer.perform(other),
+                Then::Other(Op::Value(member, write)) => writer.perform(Op::Value(node(member), write)),
+                Then::Other(Op::Agent(member)) => writer.perform(Op::Agent(node(member))),
+                Then::Other(other) => writer.perform(other),
             };
             if outcome != Outcome::Written {
                 return false;
@@ -214,22 +287,36 @@ impl Plan {
     }
 }
 
-/// Equality without a call for the short texts that keys are.
+/// Where the values of the members stand, by ordinal.
+pub(crate) type Nodes = [u32; MEMBERS];
+
 #[inline]
+fn node_of(nodes: &Nodes, member: u32) -> u32 {
+    nodes[member as usize % MEMBERS]
+}
+
+/// Equality without a call for the short texts that keys are.
+#[inline(always)]
 fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    if let (Some(a_tail), Some(b_tail)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        let equal = |(a, b): (&[u8], &[u8])| a == b;
-        a_tail == b_tail && a.chunks_exact(8).zip(b.chunks_exact(8)).all(|(a, b)| {
-            match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
-                (Some(a), Some(b)) => a == b,
-                _ => equal((a, b)),
-            }
-        })
+    let ends = (a.first_chunk::<8>(), a.last_chunk::<8>(), b.first_chunk::<8>(), b.last_chunk::<8>());
+    if let (Some(a_first), Some(a_last), Some(b_first), Some(b_last)) = ends {
+        a_first == b_first && a_last == b_last && (a.len() <= 16 || same_middle(a, b))
     } else {
         a.iter().zip(b).all(|(a, b)| a == b)
+    }
+}
+
+/// Equality of what lies between the first and the last eight bytes of texts of one length, longer than 16.
+#[inline]
+fn same_middle(a: &[u8], b: &[u8]) -> bool {
+    let middles = (a.get(8..24), b.get(8..24));
+    match middles {
+        (Some(a), Some(b)) if a != b => false,
+        (Some(_), Some(_)) if a.len() <= 32 => true,
+        _ => a[8..a.len() - 8] == b[8..b.len() - 8],
     }
 }
 
@@ -238,6 +325,7 @@ struct Shape<'s, 'a> {
     record: &'s Record<'a>,
     recording: &'s Recording,
     members: Vec<Member>,
+    keys: Vec<u8>,
     nodes: Vec<u32>,
 }
 
@@ -250,7 +338,9 @@ impl Shape<'_, '_> {
             } else {
                 self.class(value)?
             };
-            self.members.push(Member { key: self.record.text(key)?.into(), class });
+            let start = self.keys.len() as u32;
+            self.keys.extend_from_slice(self.record.text(key)?.as_bytes());
+            self.members.push(Member { start, end: self.keys.len() as u32, class });
             self.nodes.push(value);
             if Some(value) == actor {
                 self.add(value, None)?;
@@ -282,122 +372,127 @@ pub(crate) struct Plans {
     /// By outline, which plans have it.
     by_outline: HashMap<u64, Vec<u16>, foldhash::fast::FixedState>,
     plans: Vec<Plan>,
+    /// By what can be seen at a glance, the two plans that fitted last.
+    guesses: Vec<[u16; 2]>,
+    /// Where the value of `type` stood in the last record that had a plan.
+    type_node: u32,
     /// How often outlines without a plan were met; several may share a counter.
     strangers: Vec<u8>,
     strangers_met: u32,
-    nodes: Vec<u32>,
+    nodes: Nodes,
 }
 
-/// What a record looks like from afar.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Outline {
-    hash: u64,
-    /// The node of the actor's address, or 0.
-    address: u32,
-}
+/// What a record looks like from afar: a hash of its type, its actor's kind, the lengths of its keys and the kinds of
+/// its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outline(u64);
 
-impl Outline {
-    pub(crate) fn hash(&self) -> u64 {
-        self.hash
-    }
+/// A plan that a record fits, where the record's members stand, and the actor's address: node, text and what is known.
+pub(crate) struct Fit<'p, 'a> {
+    pub(crate) plan: &'p Plan,
+    pub(crate) nodes: &'p Nodes,
+    pub(crate) address: Option<(u32, &'a str, u32)>,
 }
 
 impl Plans {
     pub(crate) fn new() -> Self {
-        Self { by_outline: HashMap::default(), plans: Vec::new(), strangers: vec![0; STRANGERS], strangers_met: 0, nodes: Vec::new() }
-    }
-
-    /// Walks over a record once: where its members stand, and a hash of type, actor kind, lengths of keys and kinds of
-    /// values. `None` if it has too many members to be planned.
-    #[inline]
-    pub(crate) fn outline(&mut self, record: &Record<'_>) -> Option<Outline> {
-        self.nodes.clear();
-        let mut outline = Outline { hash: 0, address: 0 };
-        let Some(Node::Object { len, .. }) = record.nodes.first() else { return None };
-        let mut left = *len;
-        let mut at = 1;
-        let mut top_left = 0;
-        let mut in_actor = false;
-        loop {
-            if left == 0 {
-                if !in_actor {
-                    break;
-                }
-                in_actor = false;
-                left = top_left;
-                continue;
-            }
-            left -= 1;
-            let (Some(Node::String(key)), Some(value)) = (record.nodes.get(at), record.nodes.get(at + 1)) else {
-                return None;
-            };
-            at += 2;
-            if self.nodes.len() == MEMBERS {
-                return None;
-            }
-            self.nodes.push(at as u32 - 1);
-            let class = match value {
-                Node::String("") | Node::Static(StaticNode::Null) => 1,
-                Node::String(text) => {
-                    if *key == "type" {
-                        outline.hash = mix(outline.hash, sample(text.as_bytes()));
-                    } else if in_actor && *key == "ip_address" {
-                        outline.address = at as u32 - 1;
-                    }
-                    2
-                }
-                Node::Static(StaticNode::Bool(_)) => 3,
-                Node::Static(_) => 4,
-                Node::Object { len, .. } if *key == "actor" && !in_actor => {
-                    in_actor = true;
-                    top_left = left;
-                    left = *len;
-                    5
-                }
-                Node::Object { count, .. } | Node::Array { count, .. } => {
-                    let class = if record.is_empty(at as u32 - 1) { 1 } else { 6 };
-                    at += count;
-                    class
-                }
-            };
-            outline.hash = mix(outline.hash, (key.len() as u64) << 3 | class);
+        Self {
+            by_outline: HashMap::default(),
+            plans: Vec::new(),
+            guesses: vec![[u16::MAX; 2]; GUESSES],
+            type_node: 0,
+            strangers: vec![0; STRANGERS],
+            strangers_met: 0,
+            nodes: [0; MEMBERS],
         }
-        Some(outline)
     }
 
-    /// The text of the actor's address.
+    /// The plan for a record.
+    ///
+    /// # Errors
+    ///
+    /// There is none; the outline is what to learn by, unless the record has too many members to be planned.
     #[inline]
-    pub(crate) fn address<'a>(&self, record: &Record<'a>, outline: &Outline) -> Option<(u32, &'a str)> {
-        record.text(outline.address).filter(|_| outline.address > 0).map(|text| (outline.address, text))
-    }
-
-    /// The plan for a record, with the nodes of its members.
-    #[inline]
-    pub(crate) fn find(
+    pub(crate) fn find<'a>(
         &mut self,
-        values: &Values<'_, '_>,
-        outline: &Outline,
-        address: Option<&Address>,
-    ) -> Option<(&Plan, &[u32])> {
-        let shape = address.map(AddressShape::of);
-        let variants = self.by_outline.get(&outline.hash)?;
-        let plan = variants.iter().copied().find(|&plan| {
-            let plan = self.plans.get(usize::from(plan));
-            plan.is_some_and(|plan| plan.address == shape && plan.fits(values, &self.nodes))
-        })?;
+        values: &Values<'_, 'a>,
+        addresses: &mut Addresses,
+        geo: &GeoDatabases,
+    ) -> Result<Fit<'_, 'a>, Option<Outline>> {
+        let record = values.record;
+        let glance = self.glance(record);
+        for guess in self.guesses[glance] {
+            if let Some(address) = self.try_plan(guess, values, addresses, geo) {
+                let plan = &self.plans[usize::from(guess)];
+                return Ok(Fit { plan, nodes: &self.nodes, address });
+            }
+        }
+        let Some((outline, type_node)) = outline(record) else { return Err(None) };
+        self.type_node = type_node;
+        let variants = self.by_outline.get(&outline.0).map_or(0, Vec::len);
+        for at in 0..variants {
+            let plan =
+                self.by_outline.get(&outline.0).and_then(|plans| plans.get(at)).copied().unwrap_or(u16::MAX);
+            if let Some(address) = self.try_plan(plan, values, addresses, geo) {
+                let guesses = &mut self.guesses[glance];
+                *guesses = [plan, guesses[0]];
+                let plan = &self.plans[usize::from(plan)];
+                return Ok(Fit { plan, nodes: &self.nodes, address });
+            }
+        }
+        Err(Some(outline))
+    }
+
+    /// What can be seen of a record without walking over it: its type, its size, and which of its last values are blank.
+    #[inline]
+    fn glance(&self, record: &Record<'_>) -> usize {
+        let type_text = record.text(self.type_node).unwrap_or_default();
+        let mut hash = mix(sample(type_text.as_bytes()), record.nodes.len() as u64);
+        for node in record.nodes.iter().rev().take(8) {
+            hash = hash << 1 | u64::from(matches!(node, Node::Static(StaticNode::Null) | Node::String("")));
+        }
+        mix(hash, 0) as usize >> 40 & (GUESSES - 1)
+    }
+
+    /// Whether a plan fits; then the actor's address.
+    #[inline]
+    fn try_plan<'a>(
+        &mut self,
+        plan: u16,
+        values: &Values<'_, 'a>,
+        addresses: &mut Addresses,
+        geo: &GeoDatabases,
+    ) -> Option<Option<(u32, &'a str, u32)>> {
         let plan = self.plans.get_mut(usize::from(plan))?;
+        if !plan.fits(values, &mut self.nodes) {
+            return None;
+        }
+        let address = match plan.address {
+            None => None,
+            Some((member, shape)) => {
+                let node = node_of(&self.nodes, member);
+                let text = values.record.text(node)?;
+                let known = addresses.find(text, geo);
+                if addresses.get(known).map(AddressShape::of) != Some(shape) {
+                    return None;
+                }
+                Some((node, text, known))
+            }
+        };
         plan.used = true;
-        Some((plan, &self.nodes))
+        Some(address)
     }
 
     /// Whether a record without a plan is worth one: it takes about ten times as long to make as it saves.
-    pub(crate) fn is_worth_learning(&mut self, outline: &Outline) -> bool {
+    pub(crate) fn is_worth_learning(&mut self, outline: Outline) -> bool {
         self.strangers_met += 1;
         if self.strangers_met == FADING {
             self.strangers_met = 0;
             self.strangers.iter_mut().for_each(|met| *met /= 2);
         }
-        let Some(met) = self.strangers.get_mut((outline.hash >> 32) as usize & (STRANGERS - 1)) else { return false };
+        let Some(met) = self.strangers.get_mut((outline.0 >> 32) as usize & (STRANGERS - 1)) else {
+            return false;
+        };
         *met += 1;
         if *met < FAMILIAR {
             return false;
@@ -426,6 +521,7 @@ impl Plans {
             self.plans.clear();
         }
         self.by_outline.clear();
+        self.guesses.fill([u16::MAX; 2]);
         for (at, plan) in self.plans.iter().enumerate() {
             self.by_outline.entry(plan.outline).or_default().push(at as u16);
         }
@@ -435,6 +531,55 @@ impl Plans {
     pub(crate) fn clear(&mut self) {
         self.plans.clear();
         self.by_outline.clear();
+        self.guesses.fill([u16::MAX; 2]);
+    }
+}
+
+/// Walks over a record once; answers the outline and the node of its `type`, or nothing if it has too many members to be
+/// planned.
+fn outline(record: &Record<'_>) -> Option<(Outline, u32)> {
+    let Some(Node::Object { len, .. }) = record.nodes.first() else { return None };
+    let (mut hash, mut type_node, mut members) = (0, 0, 0);
+    let (mut left, mut top_left, mut in_actor, mut at) = (*len, 0, false, 1);
+    loop {
+        if left == 0 {
+            if !in_actor {
+                return Some((Outline(hash), type_node));
+            }
+            (left, in_actor) = (top_left, false);
+            continue;
+        }
+        left -= 1;
+        members += 1;
+        if members > MEMBERS {
+            return None;
+        }
+        let Some([Node::String(key), value]) = record.nodes.get(at..at + 2) else { return None };
+        at += 2;
+        let class = match value {
+            Node::String("") | Node::Static(StaticNode::Null) => 1,
+            Node::String(text) => {
+                if *key == "type" {
+                    hash = mix(hash, sample(text.as_bytes()));
+                    if !in_actor {
+                        type_node = at as u32 - 1;
+                    }
+                }
+                2
+            }
+            Node::Static(StaticNode::Bool(_)) => 3,
+            Node::Static(_) => 4,
+            Node::Object { len, .. } if *key == "actor" && !in_actor => {
+                (top_left, left, in_actor) = (left, *len, true);
+                5
+            }
+            Node::Object { count, .. } | Node::Array { count, .. } => {
+                let class = if record.is_empty(at as u32 - 1) { 1 } else { 6 };
+                at += count;
+                class
+            }
+        };
+        hash = mix(hash, (key.len() as u64) << 3 | class);
     }
 }
 
@@ -443,18 +588,13 @@ fn mix(hash: u64, more: u64) -> u64 {
     (hash.rotate_left(5) ^ more).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Something of a text that tells most texts apart.
+/// Something of a text that tells most texts apart: its length, its beginning, its middle and its end.
 #[inline]
 fn sample(text: &[u8]) -> u64 {
-    let mut hash = text.len() as u64;
-    for chunk in text.chunks(8) {
-        let word = match chunk.first_chunk::<8>() {
-            Some(chunk) => u64::from_le_bytes(*chunk),
-            None => chunk.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-        };
-        hash = mix(hash, word);
-    }
-    hash
+    let word = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |chunk| u64::from_le_bytes(*chunk));
+    let middle = text.get(text.len() / 2..).and_then(|half| half.first_chunk::<8>());
+    let ends = mix(word(text.first_chunk::<8>()), word(text.last_chunk::<8>()));
+    mix(mix(ends, word(middle)), text.len() as u64)
 }
 
 #[cfg(test)]
@@ -463,10 +603,14 @@ mod tests {
 
     #[test]
     fn same_is_equality() {
-        let texts = ["", "a", "b", "1234567", "12345678", "12345679", "x2345678", "123456789abcdefg", "123456789abcdefh"];
-        for a in texts {
-            for b in texts {
-                assert_eq!(same(a.as_bytes(), b.as_bytes()), a == b, "{a} {b}");
+        for len in 0..50 {
+            let text: Vec<u8> = (0..len).collect();
+            assert!(same(&text, &text.clone()));
+            assert!(!same(&text, &[&text[..], b"x"].concat()));
+            for at in 0..usize::from(len) {
+                let mut other = text.clone();
+                other[at] ^= 1;
+                assert!(!same(&text, &other), "{len} {at}");
             }
         }
     }

@@ -8,7 +8,10 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
-use model::tables::{ActivityRow, ActorRow, Case, Convert, FieldRow, IndexType, On, Outcome, OutcomeRule, Piece, Tables, Template};
+use model::tables::{
+    ActivityRow, ActorRow, Case, Convert, FieldRow, IndexType, On, Outcome, OutcomeRule, Piece, Tables,
+    Template,
+};
 
 use crate::json::{self, escaped};
 use crate::out::Out;
@@ -176,8 +179,16 @@ pub(crate) struct Sentence(pub(crate) Vec<Part>);
 pub(crate) enum Part {
     /// Texts are escaped for JSON.
     Text(Box<[u8]>),
-    Value { fields: Box<[FieldRef]>, fallback: Option<Box<[u8]>> },
-    Choice { field: FieldRef, yes: Box<[u8]>, no: Box<[u8]>, absent: Option<Box<[u8]>> },
+    Value {
+        fields: Box<[FieldRef]>,
+        fallback: Option<Box<[u8]>>,
+    },
+    Choice {
+        field: FieldRef,
+        yes: Box<[u8]>,
+        no: Box<[u8]>,
+        absent: Option<Box<[u8]>>,
+    },
     Group(Vec<Part>),
 }
 
@@ -306,7 +317,13 @@ impl Program {
             OutcomeRule::Fixed(_) => None,
         };
         TypeInfo {
-            event: event_constants(&row.activity_type, &row.categories, &row.event_types, fixed, row.severity),
+            event: event_constants(
+                &row.activity_type,
+                &row.categories,
+                &row.event_types,
+                fixed,
+                row.severity,
+            ),
             outcome,
             message: sentence(&self.top, &row.message),
             overrides,
@@ -441,7 +458,8 @@ fn rule(tables: &Tables, names: &Names, path: &str, name: &str, leaf: &dyn Fn(&F
     }
     // The closest row wins; a stable sort keeps the order of the table among equals.
     direct.sort_by_key(|row| std::cmp::Reverse(row.on.rank(name)));
-    let plain = direct.iter().find(|row| row.when.is_none()).map_or(Rule::Unknown, |row| Rule::Leaf(leaf(row)));
+    let plain =
+        direct.iter().find(|row| row.when.is_none()).map_or(Rule::Unknown, |row| Rule::Leaf(leaf(row)));
     let cases: Vec<_> = direct
         .iter()
         .filter_map(|row| {
@@ -450,7 +468,8 @@ fn rule(tables: &Tables, names: &Names, path: &str, name: &str, leaf: &dyn Fn(&F
             Some((names.id(&when.field)?, values, leaf(row)))
         })
         .collect();
-    let direct = if cases.is_empty() { plain } else { Rule::Cases(Box::new(Cases { cases, otherwise: plain })) };
+    let direct =
+        if cases.is_empty() { plain } else { Rule::Cases(Box::new(Cases { cases, otherwise: plain })) };
     if inside.is_empty() {
         return direct;
     }
@@ -490,7 +509,12 @@ impl<'t> Compiler<'t> {
                 _ => 1,
             };
             let (parents, leaf) = path.rsplit_once('.').unwrap_or(("", path));
-            (rank, *path == METADATA, parents.split('.').map(str::to_owned).collect::<Vec<_>>(), leaf.to_owned())
+            (
+                rank,
+                *path == METADATA,
+                parents.split('.').map(str::to_owned).collect::<Vec<_>>(),
+                leaf.to_owned(),
+            )
         };
         paths.sort_by_cached_key(order);
         paths.dedup();

@@ -190,7 +190,9 @@ impl<'a> Record<'a> {
             Some(Node::Static(_)) => false,
             Some(Node::Object { len: 0, .. } | Node::Array { len: 0, .. }) => true,
             Some(_) if depth == 0 => false,
-            Some(Node::Object { .. }) => self.members(at).all(|(_, value)| self.is_empty_within(value, depth - 1)),
+            Some(Node::Object { .. }) => {
+                self.members(at).all(|(_, value)| self.is_empty_within(value, depth - 1))
+            }
             Some(Node::Array { .. }) => self.items(at).all(|item| self.is_empty_within(item, depth - 1)),
         }
     }

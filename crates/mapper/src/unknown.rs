@@ -23,7 +23,8 @@ pub(crate) fn infer(program: &Program, ecs: &EcsFields, activity_type: &str) -> 
     };
     let categories = categories(&program.tables, activity_type);
     let (categories, event_types) = fit(ecs, categories, event_types);
-    let text = json::escaped(&format!("performed {}", shorten(activity_type)));
+    let name = if activity_type.is_empty() { "an activity without a type" } else { shorten(activity_type) };
+    let text = json::escaped(&format!("performed {name}"));
     TypeInfo {
         event: event_constants(activity_type, &categories, &event_types, outcome, severity),
         outcome: None,
@@ -56,7 +57,9 @@ fn categories(tables: &Tables, activity_type: &str) -> Vec<String> {
             *votes.entry(&row.categories).or_default() += 1;
         }
         // Of equally common ones the first in order, so that the answer never varies.
-        if let Some((categories, _)) = votes.into_iter().max_by_key(|(list, votes)| (*votes, std::cmp::Reverse(*list))) {
+        if let Some((categories, _)) =
+            votes.into_iter().max_by_key(|(list, votes)| (*votes, std::cmp::Reverse(*list)))
+        {
             return categories.to_vec();
         }
     }
@@ -65,7 +68,9 @@ fn categories(tables: &Tables, activity_type: &str) -> Vec<String> {
 
 /// Makes the guess valid ECS: every type expected by a category, every category expecting a type.
 fn fit(ecs: &EcsFields, categories: Vec<String>, mut types: Vec<String>) -> (Vec<String>, Vec<String>) {
-    let Some(expected) = ecs.get("event.category").map(|field| &field.allowed) else { return (categories, types) };
+    let Some(expected) = ecs.get("event.category").map(|field| &field.allowed) else {
+        return (categories, types);
+    };
     let expects = |category: &String, event_type: &String| {
         expected.get(category).is_some_and(|beside| beside.contains(event_type))
     };
@@ -120,7 +125,10 @@ mod tests {
                 let (categories, types) = fit(&ecs, categories, suffix.event_types.clone());
                 let allowed = &ecs.get("event.category").unwrap().allowed;
                 for event_type in &types {
-                    assert!(categories.iter().any(|c| allowed[c].contains(event_type)), "{name} {event_type}");
+                    assert!(
+                        categories.iter().any(|c| allowed[c].contains(event_type)),
+                        "{name} {event_type}"
+                    );
                 }
                 for category in &categories {
                     assert!(types.iter().any(|t| allowed[category].contains(t)), "{name} {category}");

@@ -37,7 +37,8 @@ pub(crate) fn split(text: &str) -> Url<'_> {
     url.path = path;
     let user = memchr::memrchr(b'@', authority.as_bytes()).map_or(0, |at| at + 1);
     let host_port = &authority[user..];
-    let port_at = memchr::memrchr(b':', host_port.as_bytes()).filter(|colon| !host_port[*colon..].contains(']'));
+    let port_at =
+        memchr::memrchr(b':', host_port.as_bytes()).filter(|colon| !host_port[*colon..].contains(']'));
     let (host, port) = host_port.split_at(port_at.unwrap_or(host_port.len()));
     url.host = Some(host).filter(|host| !host.is_empty());
     url.port = port.strip_prefix(':').and_then(|port| port.parse().ok());
@@ -68,7 +69,10 @@ mod tests {
         assert_eq!((url.path, url.query, url.fragment), ("/v1/x", Some("limit=50&a=b?c"), Some("top")));
         assert_eq!(split("http://[2001:db8::1]:80/").host, Some("[2001:db8::1]"));
         assert_eq!(split("http://[2001:db8::1]").host, Some("[2001:db8::1]"));
-        assert_eq!(split("/v1/compliance/x?y"), Url { path: "/v1/compliance/x", query: Some("y"), ..Url::default() });
+        assert_eq!(
+            split("/v1/compliance/x?y"),
+            Url { path: "/v1/compliance/x", query: Some("y"), ..Url::default() }
+        );
         assert_eq!(split("mailto:ada@example.com").path, "ada@example.com");
         assert_eq!(split("localhost:8080").scheme, None);
         assert_eq!(split("https://h:99999/").port, None);

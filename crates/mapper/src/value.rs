@@ -6,11 +6,11 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
+use crate::json;
+use crate::out::Out;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
 use crate::time::{self, Wrote};
-use crate::json;
-use crate::out::Out;
 use crate::url::{self, Url};
 
 /// Writes the values of one record.
@@ -22,8 +22,10 @@ pub(crate) struct Values<'r, 'a> {
     pub(crate) duplicate_key: Cell<bool>,
     /// The URL split last, by its node: its parts go to several places.
     url: Cell<(u32, Url<'a>)>,
+    /// Where the last `@` stands in the text split last, by its node.
+    at_sign: Cell<(u32, Option<u32>)>,
     /// No string of the record needs an escape: its raw text has none, and JSON allows no bare special characters.
-    is_plain: bool,
+    pub(crate) is_plain: bool,
 }
 
 /// What became of a value.
@@ -47,7 +49,14 @@ impl<'r, 'a> Values<'r, 'a> {
     pub(crate) fn new(record: &'r Record<'a>) -> Self {
         let url = Cell::new((0, Url::default()));
         let is_plain = memchr::memchr(b'\\', record.raw).is_none();
-        Self { record, inexact: Cell::new(false), duplicate_key: Cell::new(false), url, is_plain }
+        Self {
+            record,
+            inexact: Cell::new(false),
+            duplicate_key: Cell::new(false),
+            url,
+            at_sign: Cell::new((0, None)),
+            is_plain,
+        }
     }
 
     /// Appends the value at `node`; on refusal `out` may hold a beginning, which the caller cuts off.
@@ -106,8 +115,8 @@ impl<'r, 'a> Values<'r, 'a> {
     fn part(&self, node: u32, text: &'a str, write: Write) -> Option<&'a str> {
         let part = match write {
             Write::Extension => extension(text),
-            Write::LocalPart => at_sign(text).map(|(local, _)| local),
-            Write::EmailDomain => at_sign(text).map(|(_, domain)| domain),
+            Write::LocalPart => self.at_sign(node, text).map(|(local, _)| local),
+            Write::EmailDomain => self.at_sign(node, text).map(|(_, domain)| domain),
             Write::UrlScheme => self.url(node, text).scheme,
             Write::UrlHost => self.url(node, text).host,
             Write::UrlPath => Some(self.url(node, text).path),
@@ -124,6 +133,20 @@ impl<'r, 'a> Values<'r, 'a> {
             Write::UrlPort => self.url(node, text).port.is_some(),
             _ => self.part(node, text, write).is_some(),
         })
+    }
+
+    /// What stands before and behind the last `@`.
+    #[inline]
+    fn at_sign(&self, node: u32, text: &'a str) -> Option<(&'a str, &'a str)> {
+        let (last, at) = self.at_sign.get();
+        let at = if last == node {
+            at? as usize
+        } else {
+            let at = memchr::memrchr(b'@', text.as_bytes());
+            self.at_sign.set((node, at.map(|at| at as u32)));
+            at?
+        };
+        Some((text.get(..at)?, text.get(at + 1..)?))
     }
 
     #[inline]
@@ -288,13 +311,6 @@ fn date(out: &mut Out, text: &str) -> Outcome {
 fn extension(text: &str) -> Option<&str> {
     let name = text.rsplit(['/', '\\']).next().unwrap_or(text);
     name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
-}
-
-/// What stands before and behind the last `@`.
-#[inline]
-fn at_sign(text: &str) -> Option<(&str, &str)> {
-    let at = memchr::memrchr(b'@', text.as_bytes())?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use crate::cache::FragmentCache;
 use crate::fragments::{Address, Addresses, Agent};
 use crate::json::{self, push_escaped};
-use crate::out::{Out, PADDING};
 use crate::message;
+use crate::out::{Out, PADDING};
 use crate::program::Write;
 use crate::value::{self, Outcome, Values};
 
@@ -91,7 +91,8 @@ impl<'a> Writer<'_, '_, 'a> {
                 None => return Outcome::Refused,
             },
             Op::Source | Op::Anonymizer | Op::Place => {
-                let known = self.address.and_then(|(_, text, known)| Some((text, self.addresses.get(known)?)));
+                let known =
+                    self.address.and_then(|(_, text, known)| Some((text, self.addresses.get(known)?)));
                 match (known, op) {
                     (Some((text, address)), Op::Source) => address.write_source(self.out, text),
                     (Some((text, address)), Op::Place) => address.write_place(self.out, text),

@@ -63,7 +63,9 @@ fn main() {
 
 fn geoip() -> Vec<std::path::PathBuf> {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/");
-    ["test-city.mmdb", "test-asn.mmdb", "test-anonymous-ip.mmdb"].map(|file| format!("{data}{file}").into()).into()
+    ["test-city.mmdb", "test-asn.mmdb", "test-anonymous-ip.mmdb"]
+        .map(|file| format!("{data}{file}").into())
+        .into()
 }
 
 fn mapping(geo: GeoDatabases) -> Arc<Mapping> {

@@ -17,7 +17,8 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new(tables: &Tables, geo: GeoDatabases) -> Self {
-        let activities = tables.activities.iter().map(|row| (row.activity_type.clone(), row.clone())).collect();
+        let activities =
+            tables.activities.iter().map(|row| (row.activity_type.clone(), row.clone())).collect();
         let mut fields: HashMap<String, Vec<FieldRow>> = HashMap::new();
         for row in &tables.fields {
             fields.entry(row.field.clone()).or_default().push(row.clone());
@@ -50,7 +51,10 @@ impl Program {
             let row = rows.into_iter().find(|row| {
                 row.on.rank(on) > 0
                     && row.when.as_ref().is_none_or(|when| {
-                        record.get(&when.field).and_then(Value::as_str).is_some_and(|v| when.values.iter().any(|w| w == v))
+                        record
+                            .get(&when.field)
+                            .and_then(Value::as_str)
+                            .is_some_and(|v| when.values.iter().any(|w| w == v))
                     })
             });
             let Some(row) = row else {

@@ -87,7 +87,9 @@ impl Case {
         match self {
             Self::Text(expected) => expected == text,
             Self::Class(digit) => {
-                text.len() == 3 && text.as_bytes().first() == Some(digit) && text.bytes().all(|b| b.is_ascii_digit())
+                text.len() == 3
+                    && text.as_bytes().first() == Some(digit)
+                    && text.bytes().all(|b| b.is_ascii_digit())
             }
         }
     }
@@ -115,7 +117,9 @@ impl OutcomeRule {
         match (cases.is_empty(), otherwise) {
             (true, None) => Ok(Self::Fixed(Outcome::parse(field)?)),
             (false, Some(otherwise)) => Ok(Self::ByField { field: field.to_owned(), cases, otherwise }),
-            _ => Err("an outcome by field needs at least one value=outcome and ends with *=outcome".to_owned()),
+            _ => {
+                Err("an outcome by field needs at least one value=outcome and ends with *=outcome".to_owned())
+            }
         }
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ActivityRow, ActorRow, Case, Convert, EcsFields, FieldRow, IndexType, OutcomeRule, Problem, Tables, Template,
+    ActivityRow, ActorRow, Case, Convert, EcsFields, FieldRow, IndexType, OutcomeRule, Problem, Tables,
+    Template,
 };
 use crate::catalog::{Catalog, Field, Shape};
 
@@ -24,7 +25,9 @@ pub fn check(catalog: &Catalog, ecs: &EcsFields, tables: &Tables) -> Vec<Problem
         coverage.fields_of(&[name], "", &catalog.envelope);
         coverage.homes_are_distinct(name, activity.fields.iter().chain(&catalog.envelope));
         match tables.activity(name) {
-            None => coverage.whole("mappings/activities.csv", format!("no row for the activity type `{name}`")),
+            None => {
+                coverage.whole("mappings/activities.csv", format!("no row for the activity type `{name}`"))
+            }
             Some(row) => coverage.row_fits_type(row, &activity.fields),
         }
     }
@@ -60,7 +63,9 @@ pub(super) fn check_rows(tables: &Tables, ecs: &EcsFields) -> Vec<Problem> {
         problems.push(Problem { file: place.0.clone(), line: place.1, message });
     };
     for row in &tables.activities {
-        check_classification(ecs, &row.categories, &row.event_types, &mut |message| problem(&row.place, message));
+        check_classification(ecs, &row.categories, &row.event_types, &mut |message| {
+            problem(&row.place, message)
+        });
         check_template(&row.message, &mut |message| problem(&row.place, message));
     }
     for row in &tables.suffixes {
@@ -75,7 +80,8 @@ pub(super) fn check_rows(tables: &Tables, ecs: &EcsFields) -> Vec<Problem> {
         problem(&place, format!("no row `{}` for actor kinds not known", ActorRow::ANY));
     }
     if tables.suffixes.last().is_none_or(|row| !row.suffix.is_empty()) {
-        let place = tables.suffixes.last().map_or(("mappings/suffixes.csv".to_owned(), 0), |row| row.place.clone());
+        let place =
+            tables.suffixes.last().map_or(("mappings/suffixes.csv".to_owned(), 0), |row| row.place.clone());
         problem(&place, "the last row must have an empty suffix and take the rest".to_owned());
     }
     let mut paths = Paths::default();
@@ -104,7 +110,13 @@ pub(super) fn check_rows(tables: &Tables, ecs: &EcsFields) -> Vec<Problem> {
 struct Paths(BTreeMap<String, String>);
 
 impl Paths {
-    fn claim(&mut self, ecs: &EcsFields, path: &str, index: Option<IndexType>, problem: &mut impl FnMut(String)) {
+    fn claim(
+        &mut self,
+        ecs: &EcsFields,
+        path: &str,
+        index: Option<IndexType>,
+        problem: &mut impl FnMut(String),
+    ) {
         let wanted = match (ecs.get(path), path.starts_with("anthropic.")) {
             (Some(field), _) => {
                 if let Some(index) = index
@@ -142,7 +154,12 @@ impl Paths {
     }
 }
 
-fn check_classification(ecs: &EcsFields, categories: &[String], types: &[String], problem: &mut impl FnMut(String)) {
+fn check_classification(
+    ecs: &EcsFields,
+    categories: &[String],
+    types: &[String],
+    problem: &mut impl FnMut(String),
+) {
     let empty = BTreeMap::new();
     let expected = ecs.get("event.category").map_or(&empty, |field| &field.allowed);
     let known_types = ecs.get("event.type").map_or(&empty, |field| &field.allowed);
@@ -163,8 +180,14 @@ fn check_classification(ecs: &EcsFields, categories: &[String], types: &[String]
     for event_type in types {
         if !known_types.contains_key(event_type) {
             problem(format!("`{event_type}` is no event.type of ECS"));
-        } else if !categories.iter().any(|c| expected.get(c).is_some_and(|beside| beside.contains(event_type))) {
-            problem(format!("event.type `{event_type}` is expected by none of the categories {}", categories.join(" ")));
+        } else if !categories
+            .iter()
+            .any(|c| expected.get(c).is_some_and(|beside| beside.contains(event_type)))
+        {
+            problem(format!(
+                "event.type `{event_type}` is expected by none of the categories {}",
+                categories.join(" ")
+            ));
         }
     }
     for list in [categories, types] {
@@ -239,7 +262,9 @@ impl<'a> Coverage<'a> {
     fn has_rows_inside(&self, path: &str, name: &str) -> bool {
         let below = format!("{path}.");
         let inside = self.by_field.range(below.as_str()..).take_while(|(field, _)| field.starts_with(&below));
-        inside.flat_map(|(_, rows)| rows).any(|&row| self.tables.fields.get(row).is_some_and(|r| r.on.rank(name) > 0))
+        inside
+            .flat_map(|(_, rows)| rows)
+            .any(|&row| self.tables.fields.get(row).is_some_and(|r| r.on.rank(name) > 0))
     }
 
     fn field(&mut self, name: &str, path: &str, shape: &Shape) {
@@ -261,14 +286,20 @@ impl<'a> Coverage<'a> {
             return;
         }
         if rows.iter().all(|(_, row)| row.when.is_some()) {
-            self.whole("mappings/fields.csv", format!("no row without condition for the field `{path}` of `{name}`"));
+            self.whole(
+                "mappings/fields.csv",
+                format!("no row without condition for the field `{path}` of `{name}`"),
+            );
         }
         for (index, row) in rows {
             if let Some(used) = self.used.get_mut(index) {
                 *used = true;
             }
             if !accepts(row.index, shape) {
-                let message = format!("{} cannot index what the catalog says of `{path}` on `{name}`", row.index.as_str());
+                let message = format!(
+                    "{} cannot index what the catalog says of `{path}` on `{name}`",
+                    row.index.as_str()
+                );
                 self.at(&row.place, message);
             }
         }
@@ -281,7 +312,8 @@ impl<'a> Coverage<'a> {
                 if let Some(other) = homes.insert(&row.home, &field.name)
                     && other != field.name
                 {
-                    let message = format!("`{other}` and `{}` of `{name}` share the home `{}`", field.name, row.home);
+                    let message =
+                        format!("`{other}` and `{}` of `{name}` share the home `{}`", field.name, row.home);
                     self.problems.push(Problem { file: row.place.0.clone(), line: row.place.1, message });
                 }
             }
@@ -299,7 +331,8 @@ impl<'a> Coverage<'a> {
                         if let Case::Text(text) = case
                             && !values.contains(text)
                         {
-                            let message = format!("`{field}` has no value `{text}`, only {}", values.join(" "));
+                            let message =
+                                format!("`{field}` has no value `{text}`, only {}", values.join(" "));
                             self.at(&row.place, message);
                         }
                     }
@@ -313,12 +346,18 @@ impl<'a> Coverage<'a> {
         self.template_fits(&row.place, &row.subject, &flatten(fields));
     }
 
-    fn template_fits(&mut self, place: &(String, u64), template: &Template, known: &BTreeMap<String, (&Shape, bool)>) {
+    fn template_fits(
+        &mut self,
+        place: &(String, u64),
+        template: &Template,
+        known: &BTreeMap<String, (&Shape, bool)>,
+    ) {
         let mut messages = Vec::new();
         template.visit_fields(|fields, covered| {
             for field in fields {
                 if !known.contains_key(field.as_str()) {
-                    messages.push(format!("the sentence names `{field}`, which the catalog does not have here"));
+                    messages
+                        .push(format!("the sentence names `{field}`, which the catalog does not have here"));
                 }
             }
             let required = |field: &String| known.get(field.as_str()).is_some_and(|(_, required)| *required);

@@ -192,7 +192,8 @@ impl IndexType {
 pub(super) fn read(source: Source<'_>, problems: &mut Vec<Problem>) -> Vec<FieldRow> {
     let rows = csv_rows::read(source, &HEADER, problems, |row| {
         let path_ok = |path: &str| {
-            !path.is_empty() && path.split('.').all(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+            !path.is_empty()
+                && path.split('.').all(|name| !name.is_empty() && !name.contains(char::is_whitespace))
         };
         let (field, home) = (row.cell(0), row.cell(3));
         if !path_ok(field) {
@@ -224,7 +225,8 @@ pub(super) fn read(source: Source<'_>, problems: &mut Vec<Problem>) -> Vec<Field
             on,
             when,
             home: home.to_owned(),
-            index: IndexType::parse(row.cell(4)).ok_or_else(|| format!("`{}` is no index type", row.cell(4)))?,
+            index: IndexType::parse(row.cell(4))
+                .ok_or_else(|| format!("`{}` is no index type", row.cell(4)))?,
             also: also.collect::<Result<_, String>>()?,
         })
     });
@@ -239,9 +241,10 @@ mod tests {
     #[test]
     fn the_closest_row_ranks_highest() {
         let on = On::Only(vec!["claude_github_*".to_owned(), "org_created".to_owned()]);
-        assert_eq!([on.rank("org_created"), on.rank("claude_github_x"), on.rank("other"), On::Any.rank("x")], [
-            3, 2, 0, 1
-        ]);
+        assert_eq!(
+            [on.rank("org_created"), on.rank("claude_github_x"), on.rank("other"), On::Any.rank("x")],
+            [3, 2, 0, 1]
+        );
         assert!(!glob("ab*ba", "aba"));
     }
 }

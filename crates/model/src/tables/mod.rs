@@ -118,7 +118,8 @@ impl Tables {
     #[must_use]
     #[expect(clippy::expect_used, reason = "the build script has read the same text")]
     pub fn builtin() -> Self {
-        Self::parse(ACTIVITIES, ACTORS, FIELDS, SUFFIXES).expect("the built-in tables are checked by the build")
+        Self::parse(ACTIVITIES, ACTORS, FIELDS, SUFFIXES)
+            .expect("the built-in tables are checked by the build")
     }
 
     /// Adds a user's own rows: new activity types, or homes for new fields. The header of `overlay`

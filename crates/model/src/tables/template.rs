@@ -105,11 +105,13 @@ impl Template {
 
 fn parse_value(inner: &str) -> Result<Piece, String> {
     let name_ok = |name: &str| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.".contains(c))
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.".contains(c))
     };
     if let Some((field, texts)) = inner.split_once('?') {
         let mut texts = texts.split(':').map(str::to_owned);
-        let (Some(yes), Some(no), absent, None) = (texts.next(), texts.next(), texts.next(), texts.next()) else {
+        let (Some(yes), Some(no), absent, None) = (texts.next(), texts.next(), texts.next(), texts.next())
+        else {
             return Err(format!("{{{inner}}} must read {{field?yes:no}} or {{field?yes:no:absent}}"));
         };
         if !name_ok(field) {
@@ -149,7 +151,12 @@ mod tests {
         template.visit_fields(|fields, covered| seen.push((fields.join("|"), covered)));
         assert_eq!(
             seen,
-            [("a|b.c".to_owned(), false), ("d".to_owned(), true), ("e".to_owned(), true), ("f".to_owned(), true)]
+            [
+                ("a|b.c".to_owned(), false),
+                ("d".to_owned(), true),
+                ("e".to_owned(), true),
+                ("f".to_owned(), true)
+            ]
         );
     }
 
