@@ -395,8 +395,15 @@ fn is_pruned(value: &Json, found: &Json, depth: usize) -> bool {
             };
             all_pair(&value.members(), found, |(_, value)| value.is_empty(), is)
         }
+        // A number that readers of JSON refuse is kept as text.
+        (Json::Number(value), Json::Text(found)) => value == found && !is_readable(value),
         (value, found) => value == found,
     }
+}
+
+/// Whether readers of JSON take a number: what a double holds, in not too many digits.
+fn is_readable(number: &str) -> bool {
+    number.len() <= 800 && number.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// Pairs values with what was found of them, in order. Empty ones may be left out, and must be unless they

@@ -92,9 +92,7 @@ impl Level {
                 field
             };
             if field == NONE {
-                if !record.is_empty(value) {
-                    leftovers.push(Leftover { prefix, node: value });
-                }
+                leftovers.push(Leftover { prefix, node: value });
                 continue;
             }
             before = usize::from(field);
@@ -111,8 +109,11 @@ impl Level {
             }
         }
         if leftovers.len() > first_unknown {
-            tags.insert(Tags::UNKNOWN_FIELD);
             keep_last_of_each_key(record, leftovers, first_unknown, tags);
+            leftovers.retain(|leftover| !record.is_empty(leftover.node));
+            if leftovers.len() > first_unknown {
+                tags.insert(Tags::UNKNOWN_FIELD);
+            }
         }
     }
 

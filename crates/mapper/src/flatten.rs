@@ -12,8 +12,8 @@ use simd_json::Node;
 use crate::MAX_DEPTH;
 use crate::json;
 use crate::out::Out;
-use crate::record::Record;
-use crate::value::Values;
+use crate::record::{Record, Scalar};
+use crate::value::{Values, is_readable_number};
 
 /// The longest key that is indexed.
 const LONGEST_KEY: usize = 512;
@@ -37,15 +37,25 @@ impl Values<'_, '_> {
         let takes = record.is_object(node)
             || record.is_array(node)
                 && record.items(node).all(|item| record.is_object(item) || record.is_empty(item));
-        takes && self.pruned(out, node, MAX_DEPTH)
+        let start = out.len();
+        takes
+            && self.pruned(out, node, MAX_DEPTH)
+            && !matches!(out.as_slice().get(start..), Some(b"{}" | b"[]"))
     }
 
     /// Writes any value without its empty parts; false if a key is not indexable.
     pub(crate) fn pruned(&self, out: &mut Out, node: u32, depth: usize) -> bool {
         let record = self.record;
-        if let Some(scalar) = record.scalar(node) {
-            self.push_scalar(out, scalar);
-            return true;
+        match record.scalar(node) {
+            Some(Scalar::Number(Some(text))) if !is_readable_number(text) => {
+                json::push_string(out, text);
+                return true;
+            }
+            Some(scalar) => {
+                self.push_scalar(out, scalar);
+                return true;
+            }
+            None => {}
         }
         if depth == 0 {
             let mut text = Out::default();
@@ -75,10 +85,11 @@ impl Values<'_, '_> {
                 if record.is_empty(value) {
                     continue;
                 }
+                let before = out.len();
                 separate(out);
                 json::push_string(out, name);
                 out.push(b':');
-                if !self.pruned(out, value, depth - 1) {
+                if !self.pruned_member(out, value, depth - 1, before) {
                     return false;
                 }
             }
@@ -87,14 +98,26 @@ impl Values<'_, '_> {
                 if record.is_empty(item) {
                     continue;
                 }
+                let before = out.len();
                 separate(out);
-                if !self.pruned(out, item, depth - 1) {
+                if !self.pruned_member(out, item, depth - 1, before) {
                     return false;
                 }
             }
         }
         out.push(if object { b'}' } else { b']' });
         true
+    }
+
+    /// Writes a member or item, and takes it back to `before` if nothing of it was left: of a repeated key the
+    /// last value counts, even when it is empty.
+    pub(crate) fn pruned_member(&self, out: &mut Out, node: u32, depth: usize, before: usize) -> bool {
+        let start = out.len();
+        let written = self.pruned(out, node, depth);
+        if matches!(out.as_slice().get(start..), Some(b"{}" | b"[]")) {
+            out.truncate(before);
+        }
+        written
     }
 
     /// Writes any value whole, to any depth, as compact JSON.

@@ -12,6 +12,8 @@
 //! index would take goes to `anthropic.audit.metadata`, tagged.
 
 mod cache;
+mod compile;
+mod document;
 mod exact;
 mod fields;
 mod flatten;
@@ -21,6 +23,7 @@ mod map;
 mod message;
 mod out;
 mod plan;
+mod plans;
 mod program;
 mod record;
 mod tags;

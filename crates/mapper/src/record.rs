@@ -128,14 +128,12 @@ impl<'a> Record<'a> {
 
     fn number(&self, at: u32, number: StaticNode) -> Scalar<'a> {
         match (number, self.exact) {
-            (_, Some(exact)) => match exact.number_text(at) {
-                Some(text) if !text.starts_with('-') => {
-                    text.parse().map(Scalar::Int).or_else(|_| text.parse().map(Scalar::Big))
-                }
-                Some(text) if text != "-0" => text.parse().map(Scalar::Int),
-                other => return Scalar::Number(other),
+            (_, Some(exact)) => {
+                let text = exact.number_text(at);
+                let int = text.and_then(|text| text.parse().ok()).map(Scalar::Int);
+                let big = || text.and_then(|text| text.parse().ok()).map(Scalar::Big);
+                int.or_else(big).unwrap_or(Scalar::Number(text))
             }
-            .unwrap_or(Scalar::Number(exact.number_text(at))),
             (StaticNode::I64(value), None) => Scalar::Int(value),
             (StaticNode::U64(value), None) => i64::try_from(value).map_or(Scalar::Big(value), Scalar::Int),
             (_, None) => Scalar::Number(None),
@@ -180,21 +178,48 @@ impl<'a> Record<'a> {
 
     /// Whether the value is `null`, `""`, `{}`, `[]` or made of nothing else.
     pub(crate) fn is_empty(&self, at: u32) -> bool {
-        self.is_empty_within(at, crate::MAX_DEPTH)
-    }
-
-    fn is_empty_within(&self, at: u32, depth: usize) -> bool {
         match self.nodes.get(at as usize) {
             None | Some(Node::Static(StaticNode::Null)) => true,
             Some(Node::String(text)) => text.is_empty(),
             Some(Node::Static(_)) => false,
             Some(Node::Object { len: 0, .. } | Node::Array { len: 0, .. }) => true,
-            Some(_) if depth == 0 => false,
-            Some(Node::Object { .. }) => {
-                self.members(at).all(|(_, value)| self.is_empty_within(value, depth - 1))
+            // Mostly the first value tells.
+            Some(container) => {
+                let first = at + 1 + u32::from(matches!(container, Node::Object { .. }));
+                match self.nodes.get(first as usize) {
+                    Some(Node::String(text)) if !text.is_empty() => false,
+                    Some(Node::Static(value)) if *value != StaticNode::Null => false,
+                    _ => self.is_hollow(at),
+                }
             }
-            Some(Node::Array { .. }) => self.items(at).all(|item| self.is_empty_within(item, depth - 1)),
         }
+    }
+
+    /// Whether nothing in a container, at any depth, is a value.
+    #[cold]
+    fn is_hollow(&self, at: u32) -> bool {
+        let end = self.after(at);
+        let mut open: Vec<(usize, bool)> = Vec::new();
+        let mut at = at;
+        while at < end {
+            match self.node(at) {
+                Node::Object { len, .. } if len > 0 => open.push((len + 1, true)),
+                Node::Array { len, .. } if len > 0 => open.push((len + 1, false)),
+                Node::String(text) if !text.is_empty() => return false,
+                Node::Static(value) if value != StaticNode::Null => return false,
+                _ => {}
+            }
+            at += 1;
+            while let Some((left, object)) = open.last_mut() {
+                *left -= 1;
+                if *left > 0 {
+                    at += u32::from(*object);
+                    break;
+                }
+                open.pop();
+            }
+        }
+        true
     }
 }
 

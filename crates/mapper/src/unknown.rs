@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use model::tables::{EcsFields, SuffixRow, Tables};
 
+use crate::compile::event_constants;
 use crate::json;
-use crate::program::{Part, Program, Sentence, TypeInfo, event_constants};
+use crate::program::{Part, Program, Sentence, TypeInfo};
 
 /// Known types must share at least this many words with an unknown one to tell its category.
 const LEAST_WORDS: usize = 1;

@@ -230,7 +230,7 @@ impl<'r, 'a> Values<'r, 'a> {
                 self.inexact.set(true);
                 out.push(b'0');
             }
-            Some(Scalar::Number(Some(text))) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+            Some(Scalar::Number(Some(text))) if is_readable_number(text) => {
                 out.put(text.as_bytes());
             }
             _ => return false,
@@ -294,6 +294,15 @@ pub(crate) fn is_part(write: Write) -> bool {
             | Write::UrlQuery
             | Write::UrlFragment
     )
+}
+
+/// The longest number, in bytes, that is written as one.
+const LONGEST_NUMBER: usize = 800;
+
+/// Whether a number of any size is one that readers of JSON take: JSON sets no limit, but serde_json refuses what no double
+/// holds, and Elasticsearch's parser a number of more than 1,000 digits.
+pub(crate) fn is_readable_number(text: &str) -> bool {
+    text.len() <= LONGEST_NUMBER && text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 fn date(out: &mut Out, text: &str) -> Outcome {

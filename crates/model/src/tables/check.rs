@@ -85,34 +85,72 @@ pub(super) fn check_rows(tables: &Tables, ecs: &EcsFields) -> Vec<Problem> {
         problem(&place, "the last row must have an empty suffix and take the rest".to_owned());
     }
     let mut paths = Paths::default();
-    for row in &tables.fields {
-        paths.claim(ecs, &row.home, Some(row.index), &mut |message| problem(&row.place, message));
+    for (path, index) in OWN_PATHS {
+        paths.0.insert(path.to_owned(), (index.as_str().to_owned(), ("mappings/fields.csv".to_owned(), 0)));
+    }
+    // A user's rows come last: where they contradict a shipped one, they are to blame.
+    let (shipped, own): (Vec<_>, Vec<_>) =
+        tables.fields.iter().partition(|row| row.place.0 == super::FIELDS.name);
+    for row in shipped.into_iter().chain(own) {
+        let places = std::iter::once(&row.home).chain(row.also.iter().map(|copy| &copy.path));
+        for path in places.filter(|path| WRITTEN.contains(&path.as_str())) {
+            problem(&row.place, format!("`{path}` is written by the program itself"));
+        }
+        paths.claim(ecs, &row.place, &row.home, Some(row.index), &mut |message| problem(&row.place, message));
         for copy in &row.also {
             let index = match copy.convert {
                 Convert::Whole => Some(row.index).filter(|_| ecs.get(&copy.path).is_none()),
                 Convert::UrlPort => Some(IndexType::Long),
                 _ => None,
             };
-            paths.claim(ecs, &copy.path, index, &mut |message| problem(&row.place, message));
+            paths.claim(ecs, &row.place, &copy.path, index, &mut |message| problem(&row.place, message));
         }
     }
     for row in &tables.actors {
         for (path, _) in &row.set {
-            paths.claim(ecs, path, None, &mut |message| problem(&row.place, message));
+            paths.claim(ecs, &row.place, path, None, &mut |message| problem(&row.place, message));
         }
     }
     paths.no_leaf_is_a_parent(&mut problem);
     problems
 }
 
-/// Paths claimed so far, with the index type of the first row that claimed each.
+/// Vendor paths that the mapper fills without a row.
+const OWN_PATHS: [(&str, IndexType); 2] =
+    [("anthropic.audit.metadata", IndexType::Flattened), ("anthropic.audit.anonymizer", IndexType::Keyword)];
+
+/// Paths that no row may fill, because the mapper writes them itself.
+const WRITTEN: [&str; 19] = [
+    "anthropic.audit.anonymizer",
+    "anthropic.audit.metadata",
+    "data_stream.dataset",
+    "data_stream.namespace",
+    "data_stream.type",
+    "ecs.version",
+    "event.category",
+    "event.dataset",
+    "event.hash",
+    "event.ingested",
+    "event.kind",
+    "event.module",
+    "event.original",
+    "event.outcome",
+    "event.severity",
+    "event.type",
+    "message",
+    "source.address",
+    "tags",
+];
+
+/// Paths claimed so far, with the index type and the place of the first row that claimed each.
 #[derive(Default)]
-struct Paths(BTreeMap<String, String>);
+struct Paths(BTreeMap<String, (String, (String, u64))>);
 
 impl Paths {
     fn claim(
         &mut self,
         ecs: &EcsFields,
+        place: &(String, u64),
         path: &str,
         index: Option<IndexType>,
         problem: &mut impl FnMut(String),
@@ -132,23 +170,26 @@ impl Paths {
                 return;
             }
         };
-        if let Some(other) = self.0.get(path) {
+        if let Some((other, _)) = self.0.get(path) {
             if *other != wanted {
                 problem(format!("`{path}` is indexed as {other} by another row, as {wanted} here"));
             }
         } else {
-            self.0.insert(path.to_owned(), wanted);
+            self.0.insert(path.to_owned(), (wanted, place.clone()));
         }
     }
 
     fn no_leaf_is_a_parent(&self, problem: &mut impl FnMut(&(String, u64), String)) {
-        for path in self.0.keys() {
+        for (path, (_, place)) in &self.0 {
             let below = format!("{path}.");
-            if let Some((child, _)) = self.0.range(below.clone()..).next()
+            if let Some((child, (_, child_place))) = self.0.range(below.clone()..).next()
                 && child.starts_with(&below)
             {
-                let place = ("mappings/fields.csv".to_owned(), 0);
-                problem(&place, format!("`{path}` cannot be a value and the parent of `{child}` at once"));
+                let shipped = place.0.starts_with("mappings/");
+                problem(
+                    if shipped { child_place } else { place },
+                    format!("`{path}` cannot be a value and the parent of `{child}` at once"),
+                );
             }
         }
     }
