@@ -14,7 +14,7 @@ use crate::json::{self, escaped};
 use crate::out::Out;
 use crate::program::{
     Cases, FieldId, FieldRef, KindInfo, Leaf, NONE, Names, OutcomeByField, Part, Place, Program, Related,
-    Rule, Sentence, Slot, SlotId, Special, TypeInfo, Write,
+    Rule, Sentence, SiblingCase, Slot, SlotId, Special, TypeInfo, Write,
 };
 
 /// The longest run of paths one program may have.
@@ -216,7 +216,7 @@ fn rule(tables: &Tables, names: &Names, path: &str, name: &str, leaf: &dyn Fn(&F
         .filter_map(|row| {
             let when = row.when.as_ref()?;
             let values = when.values.iter().map(|value| value.as_str().into()).collect();
-            Some((names.id(&when.field)?, values, leaf(row)))
+            Some(SiblingCase { sibling: names.id(&when.field)?, values, leaf: leaf(row) })
         })
         .collect();
     let direct =

@@ -265,14 +265,14 @@ impl Fields {
         match rule {
             Rule::Leaf(leaf) => self.home(program, *leaf, node, prefix),
             Rule::Cases(cases) => {
-                let chooser = |sibling: &FieldId| self.top.get(*sibling);
-                self.choosers.extend(cases.cases.iter().filter_map(|(sibling, ..)| chooser(sibling)));
-                let chosen = cases.cases.iter().find(|(sibling, values, _)| {
-                    let text = chooser(sibling).and_then(|node| record.text(node));
-                    text.is_some_and(|text| values.iter().any(|value| **value == *text))
+                let siblings = cases.cases.iter().filter_map(|case| self.top.get(case.sibling));
+                self.choosers.extend(siblings);
+                let chosen = cases.cases.iter().find(|case| {
+                    let text = self.top.get(case.sibling).and_then(|node| record.text(node));
+                    text.is_some_and(|text| case.values.iter().any(|value| **value == *text))
                 });
                 match chosen {
-                    Some((_, _, leaf)) => self.home(program, *leaf, node, prefix),
+                    Some(case) => self.home(program, case.leaf, node, prefix),
                     None => self.place(program, record, &cases.otherwise, node, prefix),
                 }
             }

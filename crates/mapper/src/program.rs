@@ -110,9 +110,17 @@ pub(crate) enum Rule {
 /// Leaves that depend on a sibling field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cases {
-    /// Sibling, its values, the leaf; tried in order.
-    pub(crate) cases: Vec<(FieldId, Box<[Box<str>]>, u16)>,
+    /// Tried in order.
+    pub(crate) cases: Vec<SiblingCase>,
     pub(crate) otherwise: Rule,
+}
+
+/// The leaf when a sibling has one of some values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SiblingCase {
+    pub(crate) sibling: FieldId,
+    pub(crate) values: Box<[Box<str>]>,
+    pub(crate) leaf: u16,
 }
 
 /// Field names, found fast: the name that followed last time is tried first.

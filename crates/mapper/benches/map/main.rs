@@ -31,7 +31,7 @@ fn main() {
     let plain = mapping(GeoDatabases::default());
     let enriched = mapping(enriched);
     let value_program = serde_value::Program::new(&Tables::builtin(), GeoDatabases::open(&geoip()).unwrap());
-    let mut marks: Vec<(&str, Box<dyn FnMut()>)> = vec![
+    let mut marks: Vec<Mark<'_>> = vec![
         ("floor: simd-json tape", Box::new(|| floor(&lines))),
         ("floor, input copied by simd-json", Box::new(|| copying_floor(&lines))),
         ("map, no geography", Box::new(|| map(&plain, &lines, true))),
@@ -60,6 +60,9 @@ fn main() {
         println!("{name:<44} {median:>7.0} ns/record {:>6.2} floors {rate:>6.2} GB/s", median / medians[0]);
     }
 }
+
+/// A name and what is timed.
+type Mark<'a> = (&'a str, Box<dyn FnMut() + 'a>);
 
 fn geoip() -> Vec<std::path::PathBuf> {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/");
