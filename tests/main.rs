@@ -19,6 +19,7 @@ mod json;
 mod lossless;
 mod mutations;
 mod properties;
+mod readme;
 mod tables;
 mod tidy;
 mod world;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -34,10 +34,58 @@ fn a_reader_that_goes_away_is_no_failure() {
         assert_eq!((code(&output), stderr(&output)), (0, String::new()));
         feeder.join().unwrap();
     }
-    let mut catalog = start(&["catalog", "--csv"]);
-    drop(catalog.stdout.take());
-    let output = catalog.wait_with_output().unwrap();
-    assert_eq!((code(&output), stderr(&output)), (0, String::new()));
+}
+
+/// What writes to standard output, with what it is to read.
+const WRITERS: [(&[&str], &str); 13] = [
+    (&["catalog"], ""),
+    (&["catalog", "--csv"], ""),
+    (&["catalog", "--json"], ""),
+    (&["explain", "claude_chat_created"], ""),
+    (&["explain", "claude_chat_created", "--actors"], ""),
+    (&["explain", "claude_chat_created", "--json"], ""),
+    (&["explain", "no_such_type_created"], ""),
+    (&["explain", "no_such_type_created", "--json"], ""),
+    (&["explain", "-"], RECORD),
+    (&["explain", "-", "--json"], RECORD),
+    (&["normalize"], RECORD),
+    (&["--version"], ""),
+    (&["--help"], ""),
+];
+
+const RECORD: &str =
+    "{\"id\":\"1\",\"type\":\"claude_chat_created\",\"actor\":{\"type\":\"user_actor\",\"user_id\":\"u\"}}\n";
+
+#[test]
+fn an_output_that_nobody_reads_is_no_failure() {
+    for (args, input) in WRITERS {
+        // Gone before the program starts, so that the first write fails and not only what exceeds a pipe.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = program(args).stdin(Stdio::piped()).stdout(writer).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((code(&output), stderr(&output)), (0, String::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_reader_of_the_first_lines_is_no_failure() {
+    // As `… | head -n 2` does; what is longer than a pipe holds is still being written then.
+    let modes: [&[&str]; 3] =
+        [&["catalog"], &["catalog", "--json"], &["explain", "claude_chat_created", "--actors", "--json"]];
+    for args in modes {
+        let mut child = program(args).spawn().unwrap();
+        let mut out = BufReader::with_capacity(64, child.stdout.take().unwrap());
+        let mut lines = String::new();
+        for _ in 0..2 {
+            out.read_line(&mut lines).unwrap();
+        }
+        drop(out);
+        assert_eq!(lines.lines().count(), 2, "{args:?}");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((code(&output), stderr(&output)), (0, String::new()), "{args:?}");
+    }
 }
 
 #[test]

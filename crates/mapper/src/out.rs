@@ -88,10 +88,10 @@ impl Out {
     /// The place behind what is written: room for `len` bytes and [`SLACK`] more.
     #[inline(always)]
     fn room(&mut self, len: usize) -> &mut [u8] {
-        if self.buffer.len() < self.len + len + SLACK {
+        if self.buffer.len() - self.len < len + SLACK {
             self.grow(len + SLACK);
         }
-        &mut self.buffer[self.len..self.len + len + SLACK]
+        &mut self.buffer[self.len..]
     }
 
     #[cold]
@@ -136,13 +136,16 @@ fn copy_padded(room: &mut [u8], text: &[u8], len: usize) {
         room[..len].copy_from_slice(&text[..len]);
         return;
     }
-    let mut at = 0;
-    while let (Some(from), Some(to)) = (text.get(at..at + PADDING), room.get_mut(at..at + PADDING)) {
-        to.copy_from_slice(from);
-        at += PADDING;
-        if at >= len {
+    let (mut text, mut room, mut copied) = (text, room, 0);
+    while let (Some((from, text_behind)), Some((to, room_behind))) =
+        (text.split_first_chunk::<PADDING>(), room.split_first_chunk_mut::<PADDING>())
+    {
+        *to = *from;
+        copied += PADDING;
+        if copied >= len {
             break;
         }
+        (text, room) = (text_behind, room_behind);
     }
 }
 
@@ -150,9 +153,11 @@ fn copy_padded(room: &mut [u8], text: &[u8], len: usize) {
 #[inline(always)]
 fn copy_ends<const N: usize>(room: &mut [u8], bytes: &[u8]) {
     let len = bytes.len();
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
-        room[..N].copy_from_slice(first);
-        room[len - N..len].copy_from_slice(last);
+    let ends = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>(), room.first_chunk_mut::<N>());
+    let (Some(first), Some(last), Some(to)) = ends else { return };
+    *to = *first;
+    if let Some(to) = room.get_mut(len - N..).and_then(|room| room.first_chunk_mut::<N>()) {
+        *to = *last;
     }
 }
 

@@ -44,6 +44,9 @@ struct Member {
     /// The key, as a range of the plan's keys.
     start: u32,
     end: u32,
+    /// Its first and last eight bytes, if it has as many.
+    first: [u8; 8],
+    last: [u8; 8],
     class: Class,
 }
 
@@ -97,6 +100,8 @@ enum Then {
     /// The inside of a JSON string: the text of a member whole; `Say` cuts it to a readable length.
     Text(u32),
     Say(u32),
+    /// A part of a member's text.
+    Part(u32, Write),
     Other(Op),
     End,
 }
@@ -117,6 +122,7 @@ impl Step {
                 }
                 Op::Text(member) => Then::Text(member),
                 Op::Say(member) => Then::Say(member),
+                Op::Part(member, write) => Then::Part(member, write),
                 other => Then::Other(other),
             };
             steps.push(Self { start: fixed.0, end: fixed.1, then });
@@ -162,6 +168,7 @@ impl Plan {
                 Op::Text(node) => Op::Text(ordinal(node)?),
                 Op::Value(node, write) => Op::Value(ordinal(node)?, write),
                 Op::Say(node) => Op::Say(ordinal(node)?),
+                Op::Part(node, write) => Op::Part(ordinal(node)?, write),
                 Op::Agent(node) => Op::Agent(ordinal(node)?),
                 other => other,
             })
@@ -192,26 +199,29 @@ impl Plan {
         if !matches!(record.nodes.first(), Some(Node::Object { len, .. }) if *len == self.top_len) {
             return false;
         }
-        let mut at = 1;
+        let mut rest = record.nodes.get(1..).unwrap_or_default();
         for (member, place) in self.members.iter().zip(nodes.iter_mut()) {
-            let Some([Node::String(key), value]) = record.nodes.get(at..at + 2) else { return false };
-            let expected = self.keys.get(member.start as usize..member.end as usize).unwrap_or_default();
-            if !same(key.as_bytes(), expected) {
+            let [Node::String(key), value, behind @ ..] = rest else { return false };
+            if !self.is_key(member, key.as_bytes()) {
                 return false;
             }
-            at += 1;
-            *place = at as u32;
+            let at = (record.nodes.len() - behind.len() - 1) as u32;
+            *place = at;
+            rest = behind;
+            if let (Class::Text, Node::String(text)) = (&member.class, value) {
+                if text.is_empty() {
+                    return false;
+                }
+                continue;
+            }
             let fits = match (&member.class, value) {
-                (Class::Text, Node::String(text)) => !text.is_empty(),
                 (Class::ExactText(exact), Node::String(text)) => same(text.as_bytes(), exact.as_bytes()),
                 (Class::Blank, Node::Static(StaticNode::Null)) => true,
-                (Class::Blank, _) => record.is_empty(at as u32),
+                (Class::Blank, _) => record.is_empty(at),
                 (Class::Actor(expected), Node::Object { len, .. }) => len == expected,
-                (Class::Container, Node::Object { .. } | Node::Array { .. }) => !record.is_empty(at as u32),
-                (Class::Int, Node::Static(_)) => matches!(record.scalar(at as u32), Some(Scalar::Int(_))),
-                (Class::ExactInt(exact), Node::Static(_)) => {
-                    record.scalar(at as u32) == Some(Scalar::Int(*exact))
-                }
+                (Class::Container, Node::Object { .. } | Node::Array { .. }) => !record.is_empty(at),
+                (Class::Int, Node::Static(_)) => matches!(record.scalar(at), Some(Scalar::Int(_))),
+                (Class::ExactInt(exact), Node::Static(_)) => record.scalar(at) == Some(Scalar::Int(*exact)),
                 (Class::Bool, Node::Static(StaticNode::Bool(_))) => true,
                 (Class::ExactBool(exact), Node::Static(StaticNode::Bool(value))) => value == exact,
                 _ => false,
@@ -219,14 +229,32 @@ impl Plan {
             if !fits {
                 return false;
             }
-            at += 1;
             if let (Node::Object { count, .. } | Node::Array { count, .. }, false) =
                 (value, matches!(member.class, Class::Actor(_)))
             {
-                at += count;
+                rest = behind.get(*count..).unwrap_or_default();
             }
         }
         self.parts.iter().all(|&(member, write, has)| values.has_part(node_of(nodes, member), write) == has)
+    }
+
+    /// Whether a member has this key.
+    #[inline(always)]
+    fn is_key(&self, member: &Member, key: &[u8]) -> bool {
+        let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) else {
+            return self
+                .keys
+                .get(member.start as usize..member.end as usize)
+                .is_some_and(|other| same(key, other));
+        };
+        key.len() as u32 == member.end - member.start
+            && *first == member.first
+            && *last == member.last
+            && (key.len() <= 16
+                || self
+                    .keys
+                    .get(member.start as usize..member.end as usize)
+                    .is_some_and(|other| same_middle(key, other)))
     }
 
     pub(crate) fn activity_type(&self) -> &str {
@@ -256,6 +284,13 @@ impl Plan {
             writer.out.put_padded(&self.text, start, end);
             let outcome = match step.then {
                 Then::End => continue,
+                Then::Part(member, write) => match writer.values.part_of(node(member), write) {
+                    Some(part) => {
+                        writer.values.push_text(writer.out, part);
+                        continue;
+                    }
+                    None => return false,
+                },
                 Then::Text(member) => writer.perform(Op::Text(node(member))),
                 Then::Say(member) => writer.perform(Op::Say(node(member))),
                 Then::Other(Op::Distinct(list)) => {
@@ -284,7 +319,7 @@ pub(crate) fn node_of(nodes: &Nodes, member: u32) -> u32 {
 
 /// Equality without a call for the short texts that keys are.
 #[inline(always)]
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
@@ -299,12 +334,13 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 /// Equality of what lies between the first and the last eight bytes of texts of one length, longer than 16.
 #[inline]
 fn same_middle(a: &[u8], b: &[u8]) -> bool {
-    let middles = (a.get(8..24), b.get(8..24));
-    match middles {
-        (Some(a), Some(b)) if a != b => false,
-        (Some(_), Some(_)) if a.len() <= 32 => true,
-        _ => a[8..a.len() - 8] == b[8..b.len() - 8],
+    let word = |text: &[u8], at: usize| text.get(at..).and_then(|text| text.first_chunk::<8>()).copied();
+    if a.len() <= 24 {
+        // Eight bytes that overlap what has been compared already.
+        let at = a.len() - 16;
+        return word(a, at) == word(b, at);
     }
+    a[8..a.len() - 8] == b[8..b.len() - 8]
 }
 
 /// Finds out the shape of a record.
@@ -326,8 +362,15 @@ impl Shape<'_, '_> {
                 self.class(value)?
             };
             let start = self.keys.len() as u32;
-            self.keys.extend_from_slice(self.record.text(key)?.as_bytes());
-            self.members.push(Member { start, end: self.keys.len() as u32, class });
+            let key = self.record.text(key)?.as_bytes();
+            self.keys.extend_from_slice(key);
+            self.members.push(Member {
+                start,
+                end: self.keys.len() as u32,
+                first: key.first_chunk().copied().unwrap_or_default(),
+                last: key.last_chunk().copied().unwrap_or_default(),
+                class,
+            });
             self.nodes.push(value);
             if Some(value) == actor {
                 self.add(value, None)?;

@@ -13,15 +13,15 @@ use crate::record::Record;
 use crate::value::Values;
 
 /// Plans kept; when they are more, those not used lately make room.
-const PLANS: usize = 1024;
+const PLANS: usize = 2048;
 /// Plans of one outline: they differ in the very values something depends on.
 const VARIANTS: usize = 32;
 /// Counters for outlines without a plan; a power of two.
-const STRANGERS: usize = 1 << 14;
+const STRANGERS: usize = 1 << 15;
 /// Places for guesses; a power of two.
-const GUESSES: usize = 1 << 10;
+const GUESSES: usize = 1 << 12;
 /// A plan is worth its making when its outline has been met this often.
-const FAMILIAR: u8 = 12;
+const FAMILIAR: u8 = 8;
 /// After so many records without a plan all counters are halved, so that the past fades.
 const FADING: u32 = 1 << 15;
 
@@ -107,7 +107,12 @@ impl Plans {
         let type_text = record.text(self.type_node).unwrap_or_default();
         let mut hash = mix(sample(type_text.as_bytes()), record.nodes.len() as u64);
         for node in record.nodes.iter().rev().take(8) {
-            hash = hash << 1 | u64::from(matches!(node, Node::Static(StaticNode::Null) | Node::String("")));
+            let blank = match node {
+                Node::Static(StaticNode::Null) => true,
+                Node::String(text) => text.is_empty(),
+                _ => false,
+            };
+            hash = hash << 1 | u64::from(blank);
         }
         mix(hash, 0) as usize >> 40 & (GUESSES - 1)
     }
@@ -215,7 +220,8 @@ fn outline(record: &Record<'_>) -> Option<(Outline, u32)> {
         let Some([Node::String(key), value]) = record.nodes.get(at..at + 2) else { return None };
         at += 2;
         let class = match value {
-            Node::String("") | Node::Static(StaticNode::Null) => 1,
+            Node::Static(StaticNode::Null) => 1,
+            Node::String(text) if text.is_empty() => 1,
             Node::String(text) => {
                 if *key == "type" {
                     hash = mix(hash, sample(text.as_bytes()));

@@ -127,6 +127,12 @@ impl<'r, 'a> Values<'r, 'a> {
         part.filter(|part| !part.is_empty())
     }
 
+    /// The part of the text at `node` that `write` takes.
+    #[inline]
+    pub(crate) fn part_of(&self, node: u32, write: Write) -> Option<&'a str> {
+        self.part(node, self.record.text(node)?, write)
+    }
+
     /// Whether a text has the part that `write` takes.
     pub(crate) fn has_part(&self, node: u32, write: Write) -> bool {
         self.record.text(node).is_some_and(|text| match write {

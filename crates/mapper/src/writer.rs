@@ -11,6 +11,7 @@ use crate::fragments::{Address, Addresses, Agent};
 use crate::json::{self, push_escaped};
 use crate::message;
 use crate::out::{Out, PADDING};
+use crate::plan::same;
 use crate::program::Write;
 use crate::value::{self, Outcome, Values};
 
@@ -36,6 +37,8 @@ pub(crate) enum Op {
     Text(u32),
     /// A value as its index type wants it.
     Value(u32, Write),
+    /// The inside of a JSON string: a part of a text.
+    Part(u32, Write),
     /// The inside of a JSON string: a value as a person would read it.
     Say(u32),
     /// Members of `source`.
@@ -83,6 +86,10 @@ impl<'a> Writer<'_, '_, 'a> {
                 return outcome;
             }
             Op::Value(node, write) => return self.values.write(self.out, node, write),
+            Op::Part(node, write) => match self.values.part_of(node, write) {
+                Some(part) => self.values.push_text(self.out, part),
+                None => return Outcome::Refused,
+            },
             Op::Agent(node) => match self.values.record.text(node) {
                 Some(text) => {
                     let found = self.agents.find(text, Agent::new);
@@ -118,7 +125,10 @@ impl<'a> Writer<'_, '_, 'a> {
         let first = self.out.len();
         let mut texts = Distinct::default();
         for (node, write) in list {
-            if matches!(write, Write::Ip) && self.address.is_some_and(|(address, ..)| address == node) {
+            if let (Write::Keyword, Some(text)) = (write, self.values.record.text(node)) {
+                self.push_distinct(Some(text), &mut texts, first);
+            } else if matches!(write, Write::Ip) && self.address.is_some_and(|(address, ..)| address == node)
+            {
                 // The actor's address has been parsed already.
                 if self.address().is_some_and(|(_, address)| address.is_ip) {
                     self.push_distinct(self.values.record.text(node), &mut texts, first);
@@ -159,7 +169,7 @@ impl<'a> Distinct<'a> {
         if let Some(many) = &mut self.many {
             return many.insert(text);
         }
-        if self.few[..self.len].contains(&text) {
+        if self.few[..self.len].iter().any(|other| same(other.as_bytes(), text.as_bytes())) {
             return false;
         }
         match self.few.get_mut(self.len) {
@@ -272,10 +282,21 @@ impl Recorder<'_, '_, '_> {
             self.fixed(b"\"");
             return outcome;
         }
+        if value::is_part(write) && self.writer.values.record.text(node).is_some() {
+            let has_part = self.writer.values.has_part(node, write);
+            self.recording.parts.push((node, write, has_part));
+            if has_part && !matches!(write, Write::UrlPort) {
+                self.fixed(b"\"");
+                let outcome = self.perform(Op::Part(node, write));
+                self.fixed(b"\"");
+                return outcome;
+            }
+        }
         let outcome = self.perform(Op::Value(node, write));
         if value::is_part(write) {
-            self.recording.parts.push((node, write, outcome == Outcome::Written));
-        } else if outcome != Outcome::Written {
+            return outcome;
+        }
+        if outcome != Outcome::Written {
             self.recording.unforeseeable = true;
         }
         outcome

@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use allocation_counter::measure;
 use mapper::enrich::GeoDatabases;
@@ -30,7 +30,7 @@ use simulator::Feed;
 /// How many of the commonest types are looked at.
 const TYPES: usize = 40;
 /// Records of these types that warm the mapper.
-const WARMING: usize = 12_000;
+const WARMING: usize = 20_000;
 /// Records of these types that are measured.
 const MEASURED: usize = 2_000;
 /// How many of the measured records must go by a plan for the test to say something.
@@ -46,10 +46,10 @@ struct Item {
 }
 
 /// Records of the commonest types, in the order of the feed.
-fn items() -> Vec<Item> {
+static ITEMS: LazyLock<Vec<Item>> = LazyLock::new(|| {
     let catalog = Catalog::builtin();
     let lines: Vec<(String, String)> = Feed::new(&catalog, 7)
-        .take((WARMING + MEASURED) * 3 / 2)
+        .take((WARMING + MEASURED) * 5 / 4)
         .map(|raw| {
             let record: Value = serde_json::from_str(&raw).unwrap();
             (record["type"].as_str().unwrap().to_owned(), raw)
@@ -67,7 +67,7 @@ fn items() -> Vec<Item> {
         chosen.take(WARMING + MEASURED).map(|(activity_type, raw)| item(activity_type, raw)).collect();
     assert_eq!(items.len(), WARMING + MEASURED);
     items
-}
+});
 
 fn item(activity_type: &str, raw: &str) -> Item {
     let record: Value = serde_json::from_str(raw).unwrap();
@@ -120,8 +120,7 @@ fn tallies(geo: GeoDatabases, plans: bool) -> (Tally, Tally) {
     let mut mapper = Mapper::new(Arc::new(Mapping::new(Tables::builtin(), geo, options)));
     mapper.use_plans(plans);
     let mut out = Vec::with_capacity(1 << 20);
-    let items = items();
-    let (warming, measured) = items.split_at(WARMING);
+    let (warming, measured) = ITEMS.split_at(WARMING);
     for item in warming {
         for raw in [&item.herald, &item.raw] {
             out.clear();

@@ -61,6 +61,14 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
+/// The most memory a running program ever held, in bytes; nothing where the kernel does not tell.
+pub(crate) fn peak_memory(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
 /// Asserts that every line is complete and a JSON object.
 pub(crate) fn whole_lines(bytes: &[u8]) -> usize {
     assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "the last line is cut");
