@@ -1,8 +1,7 @@
 //! What the program may take: peak memory, whatever the size and form of the input.
 //!
-//! The program reads a large file and then waits on standard input; when the last document of the file has
-//! come out, the kernel is asked for the most memory the process ever held. So nothing is missed between two
-//! looks, and it does not matter how fast the machine is.
+//! The kernel is asked for the most memory the program ever held, while it is still there but has nothing left
+//! to do. So nothing is missed between two looks, and it does not matter how fast the machine is.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,12 +12,11 @@
 mod common;
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{code, peak_memory, program, stderr};
+use common::{peak_of_normalize, time_to_first_document};
 use model::catalog::Catalog;
 use simulator::Feed;
 use tempfile::TempDir;
@@ -62,32 +60,11 @@ fn write_feed(path: &Path, form: Form) -> u64 {
     records
 }
 
-/// Runs `normalize` over a file and standard input; returns the most memory it held, or nothing where the
-/// kernel does not tell.
-fn peak(path: &Path, records: u64, more: &[&str]) -> Option<u64> {
-    let args = [&["normalize", path.to_str().unwrap(), "-", "--quiet"], more].concat();
-    let mut child = program(&args).stdin(Stdio::piped()).spawn().unwrap();
-    let stdin = child.stdin.take().unwrap();
-    let mut stdout = child.stdout.take().unwrap();
-    let mut buffer = vec![0; 1 << 16];
-    let mut documents = 0;
-    while documents < records {
-        let read = stdout.read(&mut buffer).unwrap();
-        assert!(read > 0, "{documents} of {records} documents, and no more");
-        documents += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
-    }
-    let peak = peak_memory(&child);
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((code(&output), stderr(&output), documents), (0, String::new(), records));
-    peak
-}
-
 fn stays_within_the_limit(form: Form, name: &str, more: &[&str]) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("feed");
     let records = write_feed(&path, form);
-    match peak(&path, records, more) {
+    match peak_of_normalize(&path, records, more) {
         Some(peak) => {
             println!("{name}: {:.1} MiB at most", peak as f64 / f64::from(1 << 20));
             assert!(peak < LIMIT, "{name}: {peak} bytes");
@@ -109,20 +86,7 @@ fn one_array_on_one_line() {
 /// Not asserted, since it says as much of the machine as of the program; `cargo bench-normalize` measures it.
 #[test]
 fn the_first_document_comes_before_the_input_ends() {
-    let mut times: Vec<Duration> = (0..5).map(|_| first_document()).collect();
+    let mut times: Vec<Duration> = (0..5).map(|_| time_to_first_document()).collect();
     times.sort();
     println!("start to first document: {:.1} ms (median of 5)", times[2].as_secs_f64() * 1e3);
-}
-
-fn first_document() -> Duration {
-    let start = Instant::now();
-    let mut child = program(&["normalize", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"{\"id\":\"1\",\"type\":\"claude_chat_created\"}\n").unwrap();
-    let mut document = [0; 100];
-    child.stdout.as_mut().unwrap().read_exact(&mut document).unwrap();
-    let elapsed = start.elapsed();
-    drop(stdin);
-    assert_eq!(code(&child.wait_with_output().unwrap()), 0);
-    elapsed
 }

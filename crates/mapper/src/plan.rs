@@ -16,7 +16,7 @@ use crate::message;
 use crate::plans::Outline;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
-use crate::value::{Outcome, Values};
+use crate::value::{Outcome, Parted, Values};
 use crate::writer::{Op, Recording, Writer};
 
 /// Records with more members are not planned.
@@ -78,7 +78,7 @@ pub(crate) struct Plan {
     steps: Vec<Step>,
     text: Vec<u8>,
     lists: Vec<Vec<(u32, Write)>>,
-    parts: Vec<(u32, Write, bool)>,
+    parts: Vec<(u32, Parted, u8)>,
     pub(crate) address: Option<(u32, AddressShape)>,
     id: u32,
     activity_type: Box<str>,
@@ -162,7 +162,7 @@ impl Plan {
         let list = |list: &Vec<(u32, Write)>| {
             list.iter().map(|&(node, write)| Some((ordinal(node)?, write))).collect::<Option<Vec<_>>>()
         };
-        let part = |&(node, write, has): &(u32, Write, bool)| Some((ordinal(node)?, write, has));
+        let part = |&(node, parted, parts): &(u32, Parted, u8)| Some((ordinal(node)?, parted, parts));
         let op = |op: &Op| {
             Some(match *op {
                 Op::Text(node) => Op::Text(ordinal(node)?),
@@ -235,7 +235,9 @@ impl Plan {
                 rest = behind.get(*count..).unwrap_or_default();
             }
         }
-        self.parts.iter().all(|&(member, write, has)| values.has_part(node_of(nodes, member), write) == has)
+        self.parts
+            .iter()
+            .all(|&(member, parted, parts)| values.parts(node_of(nodes, member), parted) == parts)
     }
 
     /// Whether a member has this key.

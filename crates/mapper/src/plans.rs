@@ -101,18 +101,21 @@ impl Plans {
         Err(Some(outline))
     }
 
-    /// What can be seen of a record without walking over it: its type, its size, and which of its last values are blank.
+    /// What can be seen of a record without walking over it: its type, its size, and what its last values are like.
     #[inline]
     fn glance(&self, record: &Record<'_>) -> usize {
         let type_text = record.text(self.type_node).unwrap_or_default();
         let mut hash = mix(sample(type_text.as_bytes()), record.nodes.len() as u64);
-        for node in record.nodes.iter().rev().take(8) {
-            let blank = match node {
-                Node::Static(StaticNode::Null) => true,
-                Node::String(text) => text.is_empty(),
-                _ => false,
+        for node in record.nodes.iter().rev().take(12) {
+            let kind = match node {
+                Node::Static(StaticNode::Null) => 1,
+                Node::String(text) => u64::from(text.is_empty()),
+                // Numbers that look like a status decide outcomes.
+                Node::Static(StaticNode::I64(status @ 100..600)) => *status as u64,
+                Node::Static(StaticNode::Bool(value)) => 2 + u64::from(*value),
+                _ => 4,
             };
-            hash = hash << 1 | u64::from(blank);
+            hash = hash.rotate_left(3) ^ kind;
         }
         mix(hash, 0) as usize >> 40 & (GUESSES - 1)
     }
@@ -221,7 +224,7 @@ fn outline(record: &Record<'_>) -> Option<(Outline, u32)> {
         at += 2;
         let class = match value {
             Node::Static(StaticNode::Null) => 1,
-            Node::String(text) if text.is_empty() => 1,
+            Node::String("") => 1,
             Node::String(text) => {
                 if *key == "type" {
                     hash = mix(hash, sample(text.as_bytes()));

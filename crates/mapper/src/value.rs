@@ -133,12 +133,27 @@ impl<'r, 'a> Values<'r, 'a> {
         self.part(node, self.record.text(node)?, write)
     }
 
-    /// Whether a text has the part that `write` takes.
-    pub(crate) fn has_part(&self, node: u32, write: Write) -> bool {
-        self.record.text(node).is_some_and(|text| match write {
-            Write::UrlPort => self.url(node, text).port.is_some(),
-            _ => self.part(node, text, write).is_some(),
-        })
+    /// Which parts the text at `node` has, a bit for each.
+    #[inline]
+    pub(crate) fn parts(&self, node: u32, parted: Parted) -> u8 {
+        let Some(text) = self.record.text(node) else { return 0 };
+        let bit = |at: u8, has: bool| u8::from(has) << at;
+        let has = |part: Option<&str>| part.is_some_and(|part| !part.is_empty());
+        match parted {
+            Parted::FileName => bit(0, has(extension(text))),
+            Parted::Email => self
+                .at_sign(node, text)
+                .map_or(0, |(local, domain)| bit(0, !local.is_empty()) | bit(1, !domain.is_empty())),
+            Parted::Url => {
+                let url = self.url(node, text);
+                bit(0, has(url.scheme))
+                    | bit(1, has(url.host))
+                    | bit(2, url.port.is_some())
+                    | bit(3, !url.path.is_empty())
+                    | bit(4, has(url.query))
+                    | bit(5, has(url.fragment))
+            }
+        }
     }
 
     /// What stands before and behind the last `@`.
@@ -286,20 +301,29 @@ impl<'r, 'a> Values<'r, 'a> {
     }
 }
 
-/// Whether `write` takes only a part of a text, which the text may lack.
-pub(crate) fn is_part(write: Write) -> bool {
-    matches!(
-        write,
-        Write::Extension
-            | Write::LocalPart
-            | Write::EmailDomain
-            | Write::UrlScheme
+/// Kinds of texts that have parts, which one text of the kind may have and another lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parted {
+    Url,
+    Email,
+    FileName,
+}
+
+impl Parted {
+    /// What a text must be to have the part that `write` takes; `None` when it takes the whole of any text.
+    pub(crate) fn of(write: Write) -> Option<Self> {
+        Some(match write {
+            Write::Extension => Self::FileName,
+            Write::LocalPart | Write::EmailDomain => Self::Email,
+            Write::UrlScheme
             | Write::UrlHost
             | Write::UrlPort
             | Write::UrlPath
             | Write::UrlQuery
-            | Write::UrlFragment
-    )
+            | Write::UrlFragment => Self::Url,
+            _ => return None,
+        })
+    }
 }
 
 /// The longest number, in bytes, that is written as one.
@@ -324,8 +348,10 @@ fn date(out: &mut Out, text: &str) -> Outcome {
 
 /// A file name's extension.
 fn extension(text: &str) -> Option<&str> {
-    let name = text.rsplit(['/', '\\']).next().unwrap_or(text);
-    name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
+    let name = memchr::memrchr2(b'/', b'\\', text.as_bytes()).map_or(0, |at| at + 1);
+    let name = text.get(name..)?;
+    let dot = memchr::memrchr(b'.', name.as_bytes()).filter(|dot| *dot > 0)?;
+    name.get(dot + 1..)
 }
 
 #[cfg(test)]

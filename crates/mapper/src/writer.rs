@@ -13,7 +13,7 @@ use crate::message;
 use crate::out::{Out, PADDING};
 use crate::plan::same;
 use crate::program::Write;
-use crate::value::{self, Outcome, Values};
+use crate::value::{Outcome, Parted, Values};
 
 /// Appends the pieces of one document.
 pub(crate) struct Writer<'w, 'r, 'a> {
@@ -201,8 +201,8 @@ pub(crate) struct Recording {
     pub(crate) lists: Vec<Vec<(u32, Write)>>,
     /// Scalars whose very value decided something.
     pub(crate) exact: Vec<u32>,
-    /// Texts of which a part was wanted, and whether they had it.
-    pub(crate) parts: Vec<(u32, Write, bool)>,
+    /// Texts of which a part was wanted, and which parts they have.
+    pub(crate) parts: Vec<(u32, Parted, u8)>,
     /// Something was decided that a plan cannot foresee.
     pub(crate) unforeseeable: bool,
     /// Whether anything is noted at all.
@@ -282,20 +282,22 @@ impl Recorder<'_, '_, '_> {
             self.fixed(b"\"");
             return outcome;
         }
-        if value::is_part(write) && self.writer.values.record.text(node).is_some() {
-            let has_part = self.writer.values.has_part(node, write);
-            self.recording.parts.push((node, write, has_part));
-            if has_part && !matches!(write, Write::UrlPort) {
+        if let Some(parted) = Parted::of(write)
+            && self.writer.values.record.text(node).is_some()
+        {
+            let parts = (node, parted, self.writer.values.parts(node, parted));
+            if !self.recording.parts.contains(&parts) {
+                self.recording.parts.push(parts);
+            }
+            if self.writer.values.part_of(node, write).is_some() {
                 self.fixed(b"\"");
                 let outcome = self.perform(Op::Part(node, write));
                 self.fixed(b"\"");
                 return outcome;
             }
+            return self.perform(Op::Value(node, write));
         }
         let outcome = self.perform(Op::Value(node, write));
-        if value::is_part(write) {
-            return outcome;
-        }
         if outcome != Outcome::Written {
             self.recording.unforeseeable = true;
         }

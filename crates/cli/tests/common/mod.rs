@@ -3,9 +3,10 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A command line of the program, with everything captured.
 pub(crate) fn program(args: &[&str]) -> Command {
@@ -61,8 +62,43 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-/// The most memory a running program ever held, in bytes; nothing where the kernel does not tell.
-pub(crate) fn peak_memory(child: &Child) -> Option<u64> {
+/// Runs `normalize` over a file of so many records and then over standard input, where nothing comes; returns
+/// the most memory it ever held when the last document of the file is out, or nothing where the kernel does
+/// not tell.
+pub(crate) fn peak_of_normalize(path: &Path, records: u64, more: &[&str]) -> Option<u64> {
+    let args = [&["normalize", path.to_str().unwrap(), "-", "--quiet"], more].concat();
+    let mut child = program(&args).stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut buffer = vec![0; 1 << 16];
+    let mut documents = 0;
+    while documents < records {
+        let read = stdout.read(&mut buffer).unwrap();
+        assert!(read > 0, "{documents} of {records} documents, and no more");
+        documents += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+    let peak = peak_memory(&child);
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), stderr(&output), documents), (0, String::new(), records));
+    peak
+}
+
+/// Starts the program on one record; returns how long it takes until the document is there.
+pub(crate) fn time_to_first_document() -> Duration {
+    let start = Instant::now();
+    let mut child = program(&["normalize", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"{\"id\":\"1\",\"type\":\"claude_chat_created\"}\n").unwrap();
+    let mut document = [0; 100];
+    child.stdout.as_mut().unwrap().read_exact(&mut document).unwrap();
+    let elapsed = start.elapsed();
+    drop(stdin);
+    assert_eq!(code(&child.wait_with_output().unwrap()), 0);
+    elapsed
+}
+
+fn peak_memory(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
