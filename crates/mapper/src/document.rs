@@ -76,8 +76,9 @@ impl Document<'_, '_, '_, '_> {
         self.to.fixed(&info.event);
         if let Some(rule) = &info.outcome {
             let outcome = self.outcome(rule);
-            self.to.fixed(b",\"outcome\":");
-            self.to.fixed_string(outcome.as_str());
+            self.to.fixed(b",\"outcome\":\"");
+            self.to.fixed(outcome.as_str().as_bytes());
+            self.to.fixed(b"\"");
         }
         let id_node = self.id(special.event_id, id);
         // When it was recorded; the same as @timestamp unless the type has an event time of its own.

@@ -5,6 +5,8 @@
 //! and what was written becomes a plan if nothing about the record was unusual. A value that turns out not to fit
 //! its slot is kept for `anthropic.audit.metadata`, which is written last.
 
+use std::borrow::Cow;
+
 use hashbrown::HashMap;
 
 use crate::cache::FragmentCache;
@@ -278,12 +280,11 @@ fn write_document(
     {
         return Verdict::NeedsOriginal;
     }
-    let mut end = Vec::new();
-    for (at, name) in fields.tags.names().enumerate() {
-        end.extend_from_slice(if at == 0 { b",\"tags\":[\"" } else { b"\",\"" });
-        end.extend_from_slice(name.as_bytes());
-    }
-    end.extend_from_slice(if end.is_empty() { b"}" } else { b"\"]}" });
+    let end = if fields.tags.is_empty() {
+        Cow::Borrowed(&b"}"[..])
+    } else {
+        Cow::Owned(end_with_tags(fields.tags))
+    };
     out.put(&end);
     state.tags = fields.tags;
 
@@ -291,6 +292,12 @@ fn write_document(
         make_plan(state, program, record, id, address.map(|(node, _, known)| (node, known)), &end, outline);
     }
     Verdict::Mapped
+}
+
+/// The end of a document, with its tags.
+fn end_with_tags(tags: Tags) -> Vec<u8> {
+    let names: Vec<String> = tags.names().map(|name| format!("\"{name}\"")).collect();
+    format!(",\"tags\":[{}]}}", names.join(",")).into_bytes()
 }
 
 /// Makes a plan of what was just written.
@@ -316,7 +323,10 @@ fn make_plan(
         actor: fields.actor_object(program, record),
         address: address.and_then(|(node, known)| Some((node, addresses.get(known)?))),
     };
-    if let Some(plan) = Plan::new(record, recording, &basis, &state.activity_type, outline) {
+    state.plans.make_room();
+    if let Some(plan) =
+        Plan::new(record, recording, &basis, &state.activity_type, outline, &mut state.plans.keys)
+    {
         state.plans.insert(plan);
         state.statistics.learnt += 1;
     }

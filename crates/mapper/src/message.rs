@@ -27,9 +27,15 @@ fn speak_parts(to: &mut Recorder<'_, '_, '_>, seen: &[u32], parts: &[Part], grou
         match part {
             Part::Text(text) => to.fixed(text),
             Part::Value { fields, fallback } => {
-                let nodes = fields.iter().filter_map(|field| node(to.writer.values.record, seen, field));
-                let nodes: Vec<u32> = nodes.collect();
-                if nodes.into_iter().any(|node| to.say(node)) {
+                let mut said = false;
+                for field in fields {
+                    let value = node(to.writer.values.record, seen, field);
+                    said = value.is_some_and(|value| to.say(value));
+                    if said {
+                        break;
+                    }
+                }
+                if said {
                     continue;
                 }
                 match fallback {
@@ -115,7 +121,9 @@ fn say_list(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> 
         }
     }
     if hidden > 0 {
-        out.put(format!(" and {hidden} more").as_bytes());
+        out.put(b" and ");
+        out.put(itoa::Buffer::new().format(hidden).as_bytes());
+        out.put(b" more");
     }
     shown > 0
 }
@@ -123,7 +131,7 @@ fn say_list(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> 
 /// A change as `name: old → new`, any other object by its `type`.
 fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -> bool {
     let record = values.record;
-    let member = |name| find(record, node, &[Box::from(name)]).filter(|value| !record.is_empty(*value));
+    let member = |name| member(record, node, name).filter(|value| !record.is_empty(*value));
     let Some(kind) = member("type") else { return false };
     let start = out.len();
     if !say_within(values, out, kind, depth) {
@@ -144,13 +152,14 @@ fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -
     out.len() > start
 }
 
-/// The value below an object, following keys; of a repeated key the last.
-pub(crate) fn find(record: &Record<'_>, mut node: u32, keys: &[Box<str>]) -> Option<u32> {
-    for wanted in keys {
-        let named = record.members(node).filter(|(key, _)| record.text(*key) == Some(wanted));
-        node = named.last()?.1;
-    }
-    Some(node)
+/// The value below an object, following keys.
+pub(crate) fn find(record: &Record<'_>, node: u32, keys: &[Box<str>]) -> Option<u32> {
+    keys.iter().try_fold(node, |node, key| member(record, node, key))
+}
+
+/// The value of a key; of a repeated key the last.
+fn member(record: &Record<'_>, object: u32, name: &str) -> Option<u32> {
+    record.members(object).filter(|(key, _)| record.text(*key) == Some(name)).last().map(|(_, value)| value)
 }
 
 /// Appends text, cut to a readable length.

@@ -9,6 +9,7 @@
 //! word, the parts that a text lacks, what is known of the address), [`Plan::fits`] checks all of it, and a step
 //! that ends differently than recorded makes the record go the general way. `tests/properties.rs` holds both ways together.
 
+use hashbrown::HashMap;
 use simd_json::{Node, StaticNode};
 
 use crate::fragments::Address;
@@ -39,15 +40,25 @@ enum Class {
     Actor(usize),
 }
 
-#[derive(Debug)]
+/// A member of a shape. Small, like all of a plan: what one plan takes less, the caches hold more of the others.
+#[derive(Debug, Clone, Copy)]
 struct Member {
-    /// The key, as a range of the plan's keys.
-    start: u32,
-    end: u32,
-    /// Its first and last eight bytes, if it has as many.
-    first: [u8; 8],
-    last: [u8; 8],
-    class: Class,
+    /// The key, in [`Keys`].
+    key: u16,
+    kind: Kind,
+    /// For an exact value and for the actor, which of the plan's `exact` it is.
+    exact: u8,
+}
+
+/// A [`Class`] without what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Blank,
+    Text,
+    Int,
+    Bool,
+    Container,
+    Exact,
 }
 
 /// What a document depends on of its address.
@@ -73,9 +84,11 @@ impl AddressShape {
 pub(crate) struct Plan {
     /// The record's members, the actor's in their place; an ordinal counts through all of them.
     members: Vec<Member>,
-    keys: Vec<u8>,
+    exact: Vec<Class>,
     top_len: usize,
     steps: Vec<Step>,
+    /// Steps that are none of the common ones.
+    others: Vec<Op>,
     text: Vec<u8>,
     lists: Vec<Vec<(u32, Write)>>,
     parts: Vec<(u32, Parted, u8)>,
@@ -90,46 +103,95 @@ pub(crate) struct Plan {
 /// Some fixed bytes, and what comes behind them.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    start: u32,
-    end: u32,
+    start: u16,
+    len: u16,
     then: Then,
+    /// The member whose value it is; for other steps, which of the plan's `others`.
+    member: u8,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// The inside of a JSON string: the text of a member whole; `Say` cuts it to a readable length.
-    Text(u32),
-    Say(u32),
-    /// A part of a member's text.
-    Part(u32, Write),
-    Other(Op),
+    /// The inside of a JSON string: the text of a member whole.
+    Text,
+    /// The same, cut to a readable length.
+    Say,
+    Other,
     End,
 }
 
-impl Step {
-    /// Joins each run of fixed bytes with the step behind it.
-    fn of(ops: &[Op]) -> Vec<Self> {
-        let mut steps = Vec::new();
-        let mut fixed = (0, 0);
-        for &op in ops {
-            let then = match op {
-                Op::Fixed { start, end } => {
-                    if fixed != (0, 0) {
-                        steps.push(Self { start: fixed.0, end: fixed.1, then: Then::End });
-                    }
-                    fixed = (start, end);
-                    continue;
-                }
-                Op::Text(member) => Then::Text(member),
-                Op::Say(member) => Then::Say(member),
-                Op::Part(member, write) => Then::Part(member, write),
-                other => Then::Other(other),
-            };
-            steps.push(Self { start: fixed.0, end: fixed.1, then });
-            fixed = (0, 0);
+/// Joins each run of fixed bytes with the step behind it; `None` if there are more bytes or steps than a plan can count.
+fn steps_of(ops: &[Op]) -> Option<(Vec<Step>, Vec<Op>)> {
+    let (mut steps, mut others) = (Vec::new(), Vec::new());
+    let mut fixed = (0, 0);
+    let mut push = |(start, end): (u32, u32), then, member: u32| {
+        let (start, len) = (u16::try_from(start).ok()?, u16::try_from(end - start).ok()?);
+        steps.push(Step { start, len, then, member: u8::try_from(member).ok()? });
+        Some(())
+    };
+    for &op in ops {
+        let (then, member) = match op {
+            Op::Fixed { start, end } => {
+                push(fixed, Then::End, 0)?;
+                fixed = (start, end);
+                continue;
+            }
+            Op::Text(member) => (Then::Text, member),
+            Op::Say(member) => (Then::Say, member),
+            other => {
+                others.push(other);
+                (Then::Other, others.len() as u32 - 1)
+            }
+        };
+        push(fixed, then, member)?;
+        fixed = (0, 0);
+    }
+    push(fixed, Then::End, 0)?;
+    steps.retain(|step| step.len > 0 || step.then != Then::End);
+    Some((steps, others))
+}
+
+/// The keys of all plans, each kept once.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    bytes: Vec<u8>,
+    ranges: Vec<(u32, u32)>,
+    ids: HashMap<Box<str>, u16>,
+}
+
+impl Keys {
+    /// The longest key, and all keys together, in bytes.
+    const LONGEST: usize = 128;
+    const MOST: usize = 1 << 18;
+
+    /// Whether no more keys should be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() > Self::MOST
+    }
+
+    fn id(&mut self, key: &str) -> Option<u16> {
+        if key.len() > Self::LONGEST {
+            return None;
         }
-        steps.push(Self { start: fixed.0, end: fixed.1, then: Then::End });
-        steps
+        if let Some(id) = self.ids.get(key) {
+            return Some(*id);
+        }
+        let (id, start) = (u16::try_from(self.ranges.len()).ok()?, u32::try_from(self.bytes.len()).ok()?);
+        self.bytes.extend_from_slice(key.as_bytes());
+        self.ranges.push((start, self.bytes.len() as u32));
+        self.ids.insert(key.into(), id);
+        Some(id)
+    }
+
+    #[inline]
+    fn get(&self, id: u16) -> &[u8] {
+        let range = self.ranges.get(usize::from(id)).copied().unwrap_or_default();
+        self.bytes.get(range.0 as usize..range.1 as usize).unwrap_or_default()
+    }
+
+    /// Forgets all keys; only when there are no plans that name them.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -148,13 +210,15 @@ impl Plan {
         basis: &Basis<'_>,
         activity_type: &str,
         outline: Outline,
+        keys: &mut Keys,
     ) -> Option<Self> {
         if recording.unforeseeable {
             return None;
         }
-        let mut shape = Shape { record, recording, members: Vec::new(), keys: Vec::new(), nodes: Vec::new() };
+        let mut shape =
+            Shape { record, recording, keys, members: Vec::new(), exact: Vec::new(), nodes: Vec::new() };
         shape.add(0, basis.actor)?;
-        let Shape { members, keys, nodes, .. } = shape;
+        let Shape { members, exact, nodes, .. } = shape;
         if members.len() > MEMBERS {
             return None;
         }
@@ -173,8 +237,10 @@ impl Plan {
                 other => other,
             })
         };
+        let (steps, others) = steps_of(&recording.ops.iter().map(op).collect::<Option<Vec<_>>>()?)?;
         Some(Self {
-            steps: Step::of(&recording.ops.iter().map(op).collect::<Option<Vec<_>>>()?),
+            steps,
+            others,
             text: recording.text.clone(),
             lists: recording.lists.iter().map(list).collect::<Option<_>>()?,
             parts: recording.parts.iter().map(part).collect::<Option<_>>()?,
@@ -185,7 +251,7 @@ impl Plan {
             id: ordinal(basis.id)?,
             top_len: record.members(0).count(),
             members,
-            keys,
+            exact,
             activity_type: activity_type.into(),
             outline,
             used: true,
@@ -194,7 +260,7 @@ impl Plan {
 
     /// Whether a record has the shape; `nodes` then says where each member's value stands.
     #[inline]
-    pub(crate) fn fits(&self, values: &Values<'_, '_>, nodes: &mut Nodes) -> bool {
+    pub(crate) fn fits(&self, keys: &Keys, values: &Values<'_, '_>, nodes: &mut Nodes) -> bool {
         let record = values.record;
         if !matches!(record.nodes.first(), Some(Node::Object { len, .. }) if *len == self.top_len) {
             return false;
@@ -202,61 +268,48 @@ impl Plan {
         let mut rest = record.nodes.get(1..).unwrap_or_default();
         for (member, place) in self.members.iter().zip(nodes.iter_mut()) {
             let [Node::String(key), value, behind @ ..] = rest else { return false };
-            if !self.is_key(member, key.as_bytes()) {
+            if !same(key.as_bytes(), keys.get(member.key)) {
                 return false;
             }
             let at = (record.nodes.len() - behind.len() - 1) as u32;
             *place = at;
             rest = behind;
-            if let (Class::Text, Node::String(text)) = (&member.class, value) {
-                if text.is_empty() {
-                    return false;
+            let fits = match (member.kind, value) {
+                (Kind::Text, Node::String(text)) => !text.is_empty(),
+                (Kind::Blank, Node::Static(StaticNode::Null)) => true,
+                (Kind::Blank, Node::String(text)) => text.is_empty(),
+                (Kind::Blank, Node::Object { count, .. } | Node::Array { count, .. }) => {
+                    rest = behind.get(*count..).unwrap_or_default();
+                    record.is_empty(at)
                 }
-                continue;
-            }
-            let fits = match (&member.class, value) {
-                (Class::ExactText(exact), Node::String(text)) => same(text.as_bytes(), exact.as_bytes()),
-                (Class::Blank, Node::Static(StaticNode::Null)) => true,
-                (Class::Blank, _) => record.is_empty(at),
-                (Class::Actor(expected), Node::Object { len, .. }) => len == expected,
-                (Class::Container, Node::Object { .. } | Node::Array { .. }) => !record.is_empty(at),
-                (Class::Int, Node::Static(_)) => matches!(record.scalar(at), Some(Scalar::Int(_))),
-                (Class::ExactInt(exact), Node::Static(_)) => record.scalar(at) == Some(Scalar::Int(*exact)),
-                (Class::Bool, Node::Static(StaticNode::Bool(_))) => true,
-                (Class::ExactBool(exact), Node::Static(StaticNode::Bool(value))) => value == exact,
+                (Kind::Container, Node::Object { count, .. } | Node::Array { count, .. }) => {
+                    rest = behind.get(*count..).unwrap_or_default();
+                    !record.is_empty(at)
+                }
+                (Kind::Exact, _) => self.fits_exactly(member.exact, record, at, value),
+                (Kind::Int, Node::Static(_)) => matches!(record.scalar(at), Some(Scalar::Int(_))),
+                (Kind::Bool, Node::Static(StaticNode::Bool(_))) => true,
                 _ => false,
             };
             if !fits {
                 return false;
             }
-            if let (Node::Object { count, .. } | Node::Array { count, .. }, false) =
-                (value, matches!(member.class, Class::Actor(_)))
-            {
-                rest = behind.get(*count..).unwrap_or_default();
-            }
         }
-        self.parts
-            .iter()
-            .all(|&(member, parted, parts)| values.parts(node_of(nodes, member), parted) == parts)
+        let has_parts = |&(member, parted, parts): &(u32, Parted, u8)| {
+            values.parts(node_of(nodes, member), parted) == parts
+        };
+        self.parts.iter().all(has_parts)
     }
 
-    /// Whether a member has this key.
-    #[inline(always)]
-    fn is_key(&self, member: &Member, key: &[u8]) -> bool {
-        let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) else {
-            return self
-                .keys
-                .get(member.start as usize..member.end as usize)
-                .is_some_and(|other| same(key, other));
-        };
-        key.len() as u32 == member.end - member.start
-            && *first == member.first
-            && *last == member.last
-            && (key.len() <= 16
-                || self
-                    .keys
-                    .get(member.start as usize..member.end as usize)
-                    .is_some_and(|other| same_middle(key, other)))
+    #[inline]
+    fn fits_exactly(&self, exact: u8, record: &Record<'_>, at: u32, value: &Node<'_>) -> bool {
+        match (self.exact.get(usize::from(exact)), value) {
+            (Some(Class::ExactText(exact)), Node::String(text)) => same(text.as_bytes(), exact.as_bytes()),
+            (Some(Class::Actor(expected)), Node::Object { len, .. }) => len == expected,
+            (Some(Class::ExactInt(exact)), Node::Static(_)) => record.scalar(at) == Some(Scalar::Int(*exact)),
+            (Some(Class::ExactBool(exact)), Node::Static(StaticNode::Bool(value))) => value == exact,
+            _ => false,
+        }
     }
 
     pub(crate) fn activity_type(&self) -> &str {
@@ -274,11 +327,14 @@ impl Plan {
         let node = |member: u32| node_of(nodes, member);
         let is_plain = writer.values.is_plain;
         for step in &self.steps {
-            let (start, end) = (step.start as usize, step.end as usize);
-            if let Then::Text(member) | Then::Say(member) = step.then
+            let start = usize::from(step.start);
+            let end = start + usize::from(step.len);
+            let member = u32::from(step.member);
+            let said = step.then == Then::Say;
+            if (said || step.then == Then::Text)
                 && is_plain
                 && let Some(text) = writer.values.record.text(node(member))
-                && (text.len() <= message::LONGEST_VALUE || matches!(step.then, Then::Text(_)))
+                && (!said || text.len() <= message::LONGEST_VALUE)
             {
                 writer.out.put_padded_and(&self.text, start, end, text.as_bytes());
                 continue;
@@ -286,28 +342,38 @@ impl Plan {
             writer.out.put_padded(&self.text, start, end);
             let outcome = match step.then {
                 Then::End => continue,
-                Then::Part(member, write) => match writer.values.part_of(node(member), write) {
-                    Some(part) => {
-                        writer.values.push_text(writer.out, part);
-                        continue;
-                    }
-                    None => return false,
-                },
-                Then::Text(member) => writer.perform(Op::Text(node(member))),
-                Then::Say(member) => writer.perform(Op::Say(node(member))),
-                Then::Other(Op::Distinct(list)) => {
-                    let list = self.lists.get(list as usize).map_or(&[][..], Vec::as_slice);
-                    writer.distinct(list.iter().map(|&(member, write)| (node(member), write))).into()
-                }
-                Then::Other(Op::Value(member, write)) => writer.perform(Op::Value(node(member), write)),
-                Then::Other(Op::Agent(member)) => writer.perform(Op::Agent(node(member))),
-                Then::Other(other) => writer.perform(other),
+                Then::Text => writer.perform(Op::Text(node(member))),
+                Then::Say => writer.perform(Op::Say(node(member))),
+                Then::Other => self.perform(member, nodes, writer),
             };
             if outcome != Outcome::Written {
                 return false;
             }
         }
         true
+    }
+
+    /// Performs one of the `others`.
+    #[inline]
+    fn perform(&self, other: u32, nodes: &Nodes, writer: &mut Writer<'_, '_, '_>) -> Outcome {
+        let node = |member: u32| node_of(nodes, member);
+        match self.others.get(other as usize).copied() {
+            Some(Op::Part(member, write)) => match writer.values.part_of(node(member), write) {
+                Some(part) => {
+                    writer.values.push_text(writer.out, part);
+                    Outcome::Written
+                }
+                None => Outcome::Refused,
+            },
+            Some(Op::Distinct(list)) => {
+                let list = self.lists.get(list as usize).map_or(&[][..], Vec::as_slice);
+                writer.distinct(list.iter().map(|&(member, write)| (node(member), write))).into()
+            }
+            Some(Op::Value(member, write)) => writer.perform(Op::Value(node(member), write)),
+            Some(Op::Agent(member)) => writer.perform(Op::Agent(node(member))),
+            Some(other) => writer.perform(other),
+            None => Outcome::Refused,
+        }
     }
 }
 
@@ -349,8 +415,9 @@ fn same_middle(a: &[u8], b: &[u8]) -> bool {
 struct Shape<'s, 'a> {
     record: &'s Record<'a>,
     recording: &'s Recording,
+    keys: &'s mut Keys,
     members: Vec<Member>,
-    keys: Vec<u8>,
+    exact: Vec<Class>,
     nodes: Vec<u32>,
 }
 
@@ -363,16 +430,21 @@ impl Shape<'_, '_> {
             } else {
                 self.class(value)?
             };
-            let start = self.keys.len() as u32;
-            let key = self.record.text(key)?.as_bytes();
-            self.keys.extend_from_slice(key);
-            self.members.push(Member {
-                start,
-                end: self.keys.len() as u32,
-                first: key.first_chunk().copied().unwrap_or_default(),
-                last: key.last_chunk().copied().unwrap_or_default(),
-                class,
-            });
+            let kind = match class {
+                Class::Blank => Kind::Blank,
+                Class::Text => Kind::Text,
+                Class::Int => Kind::Int,
+                Class::Bool => Kind::Bool,
+                Class::Container => Kind::Container,
+                Class::ExactText(_) | Class::ExactInt(_) | Class::ExactBool(_) | Class::Actor(_) => {
+                    Kind::Exact
+                }
+            };
+            let exact = u8::try_from(self.exact.len()).ok()?;
+            if kind == Kind::Exact {
+                self.exact.push(class);
+            }
+            self.members.push(Member { key: self.keys.id(self.record.text(key)?)?, kind, exact });
             self.nodes.push(value);
             if Some(value) == actor {
                 self.add(value, None)?;

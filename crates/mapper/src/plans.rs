@@ -8,7 +8,7 @@ use simd_json::{Node, StaticNode};
 
 use crate::enrich::GeoDatabases;
 use crate::fragments::Addresses;
-use crate::plan::{AddressShape, MEMBERS, Nodes, Plan, node_of};
+use crate::plan::{AddressShape, Keys, MEMBERS, Nodes, Plan, node_of};
 use crate::record::Record;
 use crate::value::Values;
 
@@ -30,6 +30,7 @@ pub(crate) struct Plans {
     /// By outline, which plans have it.
     by_outline: HashMap<u64, Vec<u16>, foldhash::fast::FixedState>,
     plans: Vec<Plan>,
+    pub(crate) keys: Keys,
     /// By what can be seen at a glance, the two plans that fitted last.
     guesses: Vec<[u16; 2]>,
     /// Where the value of `type` stood in the last record that had a plan.
@@ -57,6 +58,7 @@ impl Plans {
         Self {
             by_outline: HashMap::default(),
             plans: Vec::new(),
+            keys: Keys::default(),
             guesses: vec![[u16::MAX; 2]; GUESSES],
             type_node: 0,
             strangers: vec![0; STRANGERS],
@@ -130,7 +132,7 @@ impl Plans {
         geo: &GeoDatabases,
     ) -> Option<Option<(u32, &'a str, u32)>> {
         let plan = self.plans.get_mut(usize::from(plan))?;
-        if !plan.fits(values, &mut self.nodes) {
+        if !plan.fits(&self.keys, values, &mut self.nodes) {
             return None;
         }
         let address = match plan.address {
@@ -167,11 +169,17 @@ impl Plans {
         true
     }
 
-    /// Keeps a plan.
-    pub(crate) fn insert(&mut self, plan: Plan) {
-        if self.plans.len() >= PLANS {
+    /// Makes room for one more plan; to be called before it is made, since it can make plans forget their keys.
+    pub(crate) fn make_room(&mut self) {
+        if self.keys.is_full() {
+            self.clear();
+        } else if self.plans.len() >= PLANS {
             self.sweep();
         }
+    }
+
+    /// Keeps a plan.
+    pub(crate) fn insert(&mut self, plan: Plan) {
         let variants = self.by_outline.entry(plan.outline.0).or_default();
         if variants.len() < VARIANTS {
             variants.push(self.plans.len() as u16);
@@ -184,7 +192,7 @@ impl Plans {
     fn sweep(&mut self) {
         self.plans.retain_mut(|plan| std::mem::replace(&mut plan.used, false));
         if self.plans.len() >= PLANS {
-            self.plans.clear();
+            self.clear();
         }
         self.by_outline.clear();
         self.guesses.fill([u16::MAX; 2]);
@@ -196,6 +204,7 @@ impl Plans {
     /// Forgets all plans.
     pub(crate) fn clear(&mut self) {
         self.plans.clear();
+        self.keys.clear();
         self.by_outline.clear();
         self.guesses.fill([u16::MAX; 2]);
     }

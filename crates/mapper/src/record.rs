@@ -177,21 +177,23 @@ impl<'a> Record<'a> {
     }
 
     /// Whether the value is `null`, `""`, `{}`, `[]` or made of nothing else.
+    #[inline]
     pub(crate) fn is_empty(&self, at: u32) -> bool {
+        self.is_empty_within(at, 4)
+    }
+
+    fn is_empty_within(&self, at: u32, depth: u8) -> bool {
         match self.nodes.get(at as usize) {
             None | Some(Node::Static(StaticNode::Null)) => true,
             Some(Node::String(text)) => text.is_empty(),
             Some(Node::Static(_)) => false,
             Some(Node::Object { len: 0, .. } | Node::Array { len: 0, .. }) => true,
-            // Mostly the first value tells.
-            Some(container) => {
-                let first = at + 1 + u32::from(matches!(container, Node::Object { .. }));
-                match self.nodes.get(first as usize) {
-                    Some(Node::String(text)) if !text.is_empty() => false,
-                    Some(Node::Static(value)) if *value != StaticNode::Null => false,
-                    _ => self.is_hollow(at),
-                }
+            // Few values are deep; those that are must not be followed by recursion.
+            Some(_) if depth == 0 => self.is_hollow(at),
+            Some(Node::Object { .. }) => {
+                self.members(at).all(|(_, value)| self.is_empty_within(value, depth - 1))
             }
+            Some(Node::Array { .. }) => self.items(at).all(|item| self.is_empty_within(item, depth - 1)),
         }
     }
 

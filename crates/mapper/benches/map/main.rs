@@ -22,7 +22,7 @@ use simulator::Feed;
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick" || arg == "--test");
-    let (records, rounds) = if quick { (20_000, 3) } else { (100_000, 15) };
+    let (records, rounds) = if quick { (20_000, 3) } else { (400_000, 7) };
     let lines: Vec<String> = Feed::new(&Catalog::builtin(), 7).take(records).collect();
     let bytes: usize = lines.iter().map(String::len).sum();
     println!("{records} records, {} bytes on average, {rounds} rounds", bytes / records);
