@@ -122,6 +122,8 @@ impl<'r, 'a> Values<'r, 'a> {
             Write::UrlPath => Some(self.url(node, text).path),
             Write::UrlQuery => self.url(node, text).query,
             Write::UrlFragment => self.url(node, text).fragment,
+            // A number, not a text.
+            Write::UrlPort => None,
             _ => Some(text),
         };
         part.filter(|part| !part.is_empty())
