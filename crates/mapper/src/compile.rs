@@ -281,7 +281,7 @@ impl<'t> Compiler<'t> {
                 groups.push(parents);
                 groups.len() - 1
             });
-            let key = [&json::string(leaf), &b":"[..]].concat();
+            let key = [b",", &*json::string(leaf), b":"].concat();
             ids.insert(path.to_owned(), slots.len() as SlotId);
             slots.push(Slot { key: key.into(), group: group as u8 });
         }
@@ -432,11 +432,14 @@ fn plain_write(index: IndexType, array: bool) -> Write {
     }
 }
 
-/// The bytes from behind a value in the object `from` to before a key in the object `to`.
+/// The bytes from behind a value in the object `from` to inside the object `to`; without the comma before the next key, which is
+/// the first of its object if this ends in a brace that opens.
 fn transition(from: &[&str], to: &[&str]) -> Box<[u8]> {
     let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
     let mut bytes = vec![b'}'; from.len() - common];
-    bytes.push(b',');
+    if common < to.len() {
+        bytes.push(b',');
+    }
     for name in &to[common..] {
         bytes.extend_from_slice(&json::string(name));
         bytes.extend_from_slice(b":{");
@@ -451,10 +454,10 @@ mod tests {
     #[test]
     fn transitions_close_and_open() {
         let text = |from: &[&str], to: &[&str]| String::from_utf8(transition(from, to).into_vec()).unwrap();
-        assert_eq!(text(&["event"], &["event"]), ",");
+        assert_eq!(text(&["event"], &["event"]), "");
         assert_eq!(text(&["event"], &["user", "target"]), "},\"user\":{\"target\":{");
         assert_eq!(text(&["user", "target"], &["user", "changes"]), "},\"changes\":{");
-        assert_eq!(text(&["user", "target"], &[]), "}},");
+        assert_eq!(text(&["user", "target"], &[]), "}}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::fields::{COPY, Fields};
 use crate::flatten::is_indexable_key;
 use crate::message;
 use crate::out::Out;
-use crate::program::{KindInfo, OutcomeByField, Program, Related, SlotId, TypeInfo, Write};
+use crate::program::{KindInfo, OutcomeByField, Program, Related, Slot, SlotId, TypeInfo, Write};
 use crate::record::Scalar;
 use crate::tags::Tags;
 use crate::value::{self, Values};
@@ -173,21 +173,28 @@ impl Document<'_, '_, '_, '_> {
                 bits &= bits - 1;
                 let (slot, filled) = (&program.slots[at], self.fields.slots[at]);
                 let mark = self.to.mark();
-                self.to.fixed(program.transition(group, slot.group));
+                let is_first = self.enter(program, group, slot.group);
                 let wrote = match filled.write {
-                    Write::Source => self.source(filled.node),
-                    Write::UserAgent => self.to.perform(Op::Agent(filled.node)),
+                    Write::Source | Write::UserAgent => {
+                        if !is_first {
+                            self.to.fixed(b",");
+                        }
+                        match filled.write {
+                            Write::Source => self.source(filled.node),
+                            _ => self.to.perform(Op::Agent(filled.node)),
+                        }
+                    }
                     Write::Anonymizer => {
-                        self.to.fixed(&slot.key);
+                        self.key(slot, is_first);
                         self.to.perform(Op::Anonymizer)
                     }
                     Write::Text(text) => {
-                        self.to.fixed(&slot.key);
+                        self.key(slot, is_first);
                         self.to.fixed_string(program.texts.get(usize::from(text)).map_or("", |text| text));
                         value::Outcome::Written
                     }
                     write => {
-                        self.to.fixed(&slot.key);
+                        self.key(slot, is_first);
                         self.to.value(filled.node, write)
                     }
                 };
@@ -209,6 +216,20 @@ impl Document<'_, '_, '_, '_> {
         group
     }
 
+    /// Writes what stands between a value in one group and the next in another; answers whether the next is the first of its
+    /// object.
+    fn enter(&mut self, program: &Program, from: u8, to: u8) -> bool {
+        let between = program.transition(from, to);
+        if !between.is_empty() {
+            self.to.fixed(between);
+        }
+        between.last() == Some(&b'{')
+    }
+
+    fn key(&mut self, slot: &Slot, is_first: bool) {
+        self.to.fixed(slot.key.get(usize::from(is_first)..).unwrap_or_default());
+    }
+
     fn source(&mut self, node: u32) -> value::Outcome {
         if self.to.writer.address.is_some_and(|(address, ..)| address == node) {
             self.to.perform(Op::Source)
@@ -224,8 +245,8 @@ impl Document<'_, '_, '_, '_> {
         }
         let slot = &program.slots[usize::from(program.special.metadata)];
         let before = self.to.writer.out.len();
-        self.to.fixed(program.transition(group, slot.group));
-        self.to.fixed(&slot.key);
+        let is_first = self.enter(program, group, slot.group);
+        self.key(slot, is_first);
         // Such a record never becomes a plan, so from here on nothing need be noted.
         if write_leftovers(self.fields, self.to.writer.values, self.to.writer.out) {
             slot.group

@@ -9,6 +9,7 @@ use crate::flatten::is_indexable_key;
 use crate::program::{FieldId, KindInfo, NONE, Names, Place, Program, Rule, SlotId, TypeInfo, Write};
 use crate::record::Record;
 use crate::tags::Tags;
+use crate::text::same;
 
 /// From this many entries on, repetitions are looked for with a set instead of pairwise.
 const MANY: usize = 32;
@@ -84,7 +85,7 @@ impl Level {
         for (key, value) in record.members(object) {
             let name = record.text(key).unwrap_or_default();
             let guess = self.next[before];
-            let field = if guess != NONE && names.name(guess) == name {
+            let field = if guess != NONE && same(names.name(guess).as_bytes(), name.as_bytes()) {
                 guess
             } else {
                 let field = names.id(name).unwrap_or(NONE);

@@ -27,6 +27,7 @@ mod plans;
 mod program;
 mod record;
 mod tags;
+mod text;
 mod time;
 mod unknown;
 mod url;

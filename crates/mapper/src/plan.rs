@@ -17,6 +17,7 @@ use crate::message;
 use crate::plans::Outline;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
+use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
 use crate::writer::{Op, Recording, Writer};
 
@@ -385,32 +386,6 @@ pub(crate) fn node_of(nodes: &Nodes, member: u32) -> u32 {
     nodes[member as usize % MEMBERS]
 }
 
-/// Equality without a call for the short texts that keys are.
-#[inline(always)]
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let ends = (a.first_chunk::<8>(), a.last_chunk::<8>(), b.first_chunk::<8>(), b.last_chunk::<8>());
-    if let (Some(a_first), Some(a_last), Some(b_first), Some(b_last)) = ends {
-        a_first == b_first && a_last == b_last && (a.len() <= 16 || same_middle(a, b))
-    } else {
-        a.iter().zip(b).all(|(a, b)| a == b)
-    }
-}
-
-/// Equality of what lies between the first and the last eight bytes of texts of one length, longer than 16.
-#[inline]
-fn same_middle(a: &[u8], b: &[u8]) -> bool {
-    let word = |text: &[u8], at: usize| text.get(at..).and_then(|text| text.first_chunk::<8>()).copied();
-    if a.len() <= 24 {
-        // Eight bytes that overlap what has been compared already.
-        let at = a.len() - 16;
-        return word(a, at) == word(b, at);
-    }
-    a[8..a.len() - 8] == b[8..b.len() - 8]
-}
-
 /// Finds out the shape of a record.
 struct Shape<'s, 'a> {
     record: &'s Record<'a>,
@@ -468,24 +443,5 @@ impl Shape<'_, '_> {
             (Some(Scalar::Bool(value)), true) => Class::ExactBool(value),
             _ => return None,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::same;
-
-    #[test]
-    fn same_is_equality() {
-        for len in 0..50 {
-            let text: Vec<u8> = (0..len).collect();
-            assert!(same(&text, &text.clone()));
-            assert!(!same(&text, &[&text[..], b"x"].concat()));
-            for at in 0..usize::from(len) {
-                let mut other = text.clone();
-                other[at] ^= 1;
-                assert!(!same(&text, &other), "{len} {at}");
-            }
-        }
     }
 }

@@ -216,7 +216,7 @@ pub(crate) struct KindInfo {
 
 /// A path a value can go to.
 pub(crate) struct Slot {
-    /// `"name":`, ready to be written.
+    /// `,"name":`, ready to be written behind another value of the same object.
     pub(crate) key: Box<[u8]>,
     pub(crate) group: u8,
 }
@@ -255,7 +255,7 @@ pub(crate) struct Special {
 }
 
 impl Program {
-    /// What stands between the end of a value in one group and the key of the next in another.
+    /// What closes and opens objects between a value in one group and the next in another; empty within one group.
     #[inline]
     pub(crate) fn transition(&self, from: u8, to: u8) -> &[u8] {
         self.transitions.get(usize::from(from) * self.groups + usize::from(to)).map_or(b"", |bytes| bytes)

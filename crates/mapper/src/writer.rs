@@ -11,8 +11,8 @@ use crate::fragments::{Address, Addresses, Agent};
 use crate::json::{self, push_escaped};
 use crate::message;
 use crate::out::{Out, PADDING};
-use crate::plan::same;
 use crate::program::Write;
+use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
 
 /// Appends the pieces of one document.
