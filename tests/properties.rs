@@ -15,7 +15,7 @@ use crate::{mutations, world};
 
 /// How often a record is mapped where it matters what the mapper remembers: it may treat what it knows well
 /// by other code, and nothing tells from outside when that begins.
-const OFTEN: usize = 6;
+const OFTEN: usize = 10;
 
 /// Runs a property over generated cases, the same ones every time; returns how many.
 fn for_all<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> TestCaseResult) -> usize
@@ -65,6 +65,8 @@ fn nothing_of_a_catalog_record_is_lost() {
         }
     }
     assert!(documents.len() > 5_000, "only {} records", documents.len());
+    let planned = mapper.plan_statistics().planned;
+    assert!(planned > 5_000, "only {planned} records were written by a plan");
     // Another mapper that meets them in another order writes the same bytes.
     let mut mapper = world::mapper();
     for (raw, document) in documents.iter().rev() {
@@ -217,5 +219,7 @@ fn a_remembered_shape_changes_nothing() {
             }
             Ok(())
         });
+        let planned = used.borrow().plan_statistics().planned;
+        assert!(planned > 500, "only {planned} records were written by a plan");
     });
 }

@@ -117,12 +117,13 @@ fn throughput(input: &Input, rounds: usize, all: usize) {
     }
     println!("{:<32} {:>9} {:>12} {:>6} {:>10}", "", "ns/record", "of processor", "MB/s", "records/s");
     let (records, bytes) = (input.records as f64, input.bytes as f64);
-    let mut medians = Vec::new();
+    let (mut medians, mut busiest) = (Vec::new(), Vec::new());
     for (((name, _), times), busy) in marks.iter().zip(&mut times).zip(&mut busy) {
         let (wall, busy) = (median(times), median(busy));
         let (ns, busy) = (wall / records * 1e9, busy / records * 1e9);
         println!("{name:<32} {ns:>9.0} {busy:>12.0} {:>6.0} {:>10.0}", bytes / wall / 1e6, records / wall);
         medians.push(wall);
+        busiest.push(busy);
     }
     println!();
     match medians[..] {
@@ -132,6 +133,7 @@ fn throughput(input: &Input, rounds: usize, all: usize) {
             share(&format!("{} of 1 thread", plural(all)), one / (cores * many));
             share(&format!("{} of the mapper on 1 core", plural(all)), alone / (cores * many));
             share("  what the machine allows of that", alone / (cores * together));
+            share("  the same by processor time", busiest[0] / busiest[3]);
         }
         _ => share("normalize, of the mapper alone", medians[0] / medians[1]),
     }

@@ -17,8 +17,6 @@ use crate::program::{
     Rule, Sentence, SiblingCase, Slot, SlotId, Special, TypeInfo, Write,
 };
 
-/// The longest run of paths one program may have.
-const MAX_SLOTS: usize = 2048;
 /// `event.*` slots come first, `anthropic.*` last (values refused on the way go to its `metadata`).
 const FIRST_GROUP: &str = "event";
 const LAST_ROOT: &str = "anthropic";
@@ -269,7 +267,6 @@ impl<'t> Compiler<'t> {
         };
         paths.sort_by_cached_key(order);
         paths.dedup();
-        paths.truncate(MAX_SLOTS);
 
         let mut groups: Vec<Vec<&str>> = vec![vec![FIRST_GROUP], vec![]];
         let mut slots = Vec::new();
@@ -283,7 +280,7 @@ impl<'t> Compiler<'t> {
             });
             let key = [b",", &*json::string(leaf), b":"].concat();
             ids.insert(path.to_owned(), slots.len() as SlotId);
-            slots.push(Slot { key: key.into(), group: group as u8 });
+            slots.push(Slot { key: key.into(), group: group as u16 });
         }
         let mut transitions = Vec::new();
         for from in &groups {

@@ -148,7 +148,7 @@ impl Document<'_, '_, '_, '_> {
 
     fn outcome(&mut self, rule: &OutcomeByField) -> Outcome {
         let record = self.to.writer.values.record;
-        let node = message::node(record, &self.fields.top.seen, &rule.field);
+        let node = self.to.find(&self.fields.top.seen, &rule.field);
         if let Some(node) = node {
             self.to.depends_on(node);
         }
@@ -164,7 +164,7 @@ impl Document<'_, '_, '_, '_> {
     }
 
     /// Writes the filled slots in document order, behind the open `event`; answers the group left open.
-    pub(crate) fn slots(&mut self, program: &Program) -> u8 {
+    pub(crate) fn slots(&mut self, program: &Program) -> u16 {
         let mut group = 0;
         for word in 0..self.fields.filled.len() {
             let mut bits = self.fields.filled[word];
@@ -218,7 +218,7 @@ impl Document<'_, '_, '_, '_> {
 
     /// Writes what stands between a value in one group and the next in another; answers whether the next is the first of its
     /// object.
-    fn enter(&mut self, program: &Program, from: u8, to: u8) -> bool {
+    fn enter(&mut self, program: &Program, from: u16, to: u16) -> bool {
         let between = program.transition(from, to);
         if !between.is_empty() {
             self.to.fixed(between);
@@ -239,7 +239,7 @@ impl Document<'_, '_, '_, '_> {
     }
 
     /// Writes `anthropic.audit.metadata`: what has no other home.
-    pub(crate) fn leftovers(&mut self, program: &Program, group: u8) -> u8 {
+    pub(crate) fn leftovers(&mut self, program: &Program, group: u16) -> u16 {
         if self.fields.leftovers.is_empty() {
             return group;
         }

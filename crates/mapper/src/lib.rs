@@ -36,7 +36,7 @@ mod writer;
 
 pub mod enrich;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use model::tables::{EcsFields, Tables};
@@ -85,6 +85,8 @@ pub struct Mapping {
     options: MapperOptions,
     /// What stands between `@timestamp` and `event`.
     head: Vec<u8>,
+    /// Held while a huge record is mapped, so that a number of threads do not need the memory for as many at once.
+    huge: Mutex<()>,
 }
 
 impl Mapping {
@@ -95,7 +97,14 @@ impl Mapping {
         head.extend_from_slice(&json::string(&options.namespace));
         let rest = format!(",\"type\":\"logs\"}},\"ecs\":{{\"version\":\"{ECS_VERSION}\"}},");
         head.extend_from_slice(rest.as_bytes());
-        Self { program: Program::compile(tables), ecs: EcsFields::builtin(), geo, options, head }
+        Self {
+            program: Program::compile(tables),
+            ecs: EcsFields::builtin(),
+            geo,
+            options,
+            head,
+            huge: Mutex::new(()),
+        }
     }
 
     /// The tables the mapping was compiled from.
@@ -245,6 +254,8 @@ impl Mapper {
             ingested: self.ingested.as_deref(),
             plans: self.plans && raw.len() <= LARGE_RECORD,
         };
+        let shared = (raw.len() > LARGE_RECORD).then(|| Arc::clone(&self.mapping));
+        let _alone = shared.as_ref().map(|mapping| mapping.huge.lock());
         let (state, document) = (&mut self.state, &mut self.document);
         document.clear();
         let mapped = self.parser.parse(raw, |record| {

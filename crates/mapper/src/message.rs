@@ -29,7 +29,7 @@ fn speak_parts(to: &mut Recorder<'_, '_, '_>, seen: &[u32], parts: &[Part], grou
             Part::Value { fields, fallback } => {
                 let mut said = false;
                 for field in fields {
-                    let value = node(to.writer.values.record, seen, field);
+                    let value = to.find(seen, field);
                     said = value.is_some_and(|value| to.say(value));
                     if said {
                         break;
@@ -45,7 +45,7 @@ fn speak_parts(to: &mut Recorder<'_, '_, '_>, seen: &[u32], parts: &[Part], grou
                 }
             }
             Part::Choice { field, yes, no, absent } => {
-                let chooser = node(to.writer.values.record, seen, field);
+                let chooser = to.find(seen, field);
                 if let Some(chooser) = chooser {
                     to.depends_on(chooser);
                 }
@@ -92,7 +92,10 @@ fn say_within(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -
             true
         }
         Some(scalar) => {
-            values.push_scalar(out, scalar);
+            match scalar {
+                Scalar::Number(Some(text)) => push_limited(values, out, text),
+                scalar => values.push_scalar(out, scalar),
+            }
             true
         }
         None if depth == 0 => false,

@@ -218,7 +218,7 @@ pub(crate) struct KindInfo {
 pub(crate) struct Slot {
     /// `,"name":`, ready to be written behind another value of the same object.
     pub(crate) key: Box<[u8]>,
-    pub(crate) group: u8,
+    pub(crate) group: u16,
 }
 
 /// The compiled tables.
@@ -257,12 +257,12 @@ pub(crate) struct Special {
 impl Program {
     /// What closes and opens objects between a value in one group and the next in another; empty within one group.
     #[inline]
-    pub(crate) fn transition(&self, from: u8, to: u8) -> &[u8] {
+    pub(crate) fn transition(&self, from: u16, to: u16) -> &[u8] {
         self.transitions.get(usize::from(from) * self.groups + usize::from(to)).map_or(b"", |bytes| bytes)
     }
 
     /// How many objects are open inside a group.
-    pub(crate) fn depth(&self, group: u8) -> usize {
+    pub(crate) fn depth(&self, group: u16) -> usize {
         self.depths.get(usize::from(group)).copied().unwrap_or_default()
     }
 }

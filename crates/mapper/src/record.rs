@@ -4,6 +4,8 @@
 //! refuses a record (integers beyond 64 bits, lone surrogates, very deep nesting) or would change one
 //! (a fraction turned into the nearest `f64`), [`crate::exact`] reads the same bytes without loss.
 
+use std::cell::Cell;
+
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded};
 
 use crate::exact::{self, Exact};
@@ -45,10 +47,14 @@ impl Parser {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let parsed = fill_tape_padded(&mut self.input[..padded], raw.len(), &mut self.buffers, &mut tape);
         let answer = match parsed {
-            Ok(()) => read(&Record { nodes: &tape.0, exact: None, raw }),
+            Ok(()) => read(&Record { nodes: &tape.0, exact: None, raw, value: Cell::new(0) }),
             Err(_) => None,
         };
         self.tape = tape.reset();
+        if answer.is_none() {
+            // The exact parser takes as much again.
+            self.shrink(crate::LARGE_RECORD);
+        }
         match answer {
             Some(answer) => Ok(answer),
             None => Self::parse_exactly(raw, read),
@@ -59,7 +65,7 @@ impl Parser {
     fn parse_exactly<R>(raw: &[u8], mut read: impl FnMut(&Record<'_>) -> Option<R>) -> Result<R, NotJson> {
         let exact = exact::parse(raw)?;
         let nodes = exact.nodes();
-        let answer = read(&Record { nodes: &nodes, exact: Some(&exact), raw });
+        let answer = read(&Record { nodes: &nodes, exact: Some(&exact), raw, value: Cell::new(0) });
         answer.ok_or(NotJson { expected: "a readable record", offset: 0 })
     }
 
@@ -76,6 +82,8 @@ pub(crate) struct Record<'a> {
     pub(crate) nodes: &'a [Node<'a>],
     exact: Option<&'a Exact<'a>>,
     pub(crate) raw: &'a [u8],
+    /// Some value that is not empty: all that contain it are not empty either.
+    value: Cell<u32>,
 }
 
 /// A scalar, as seen by those who write it.
@@ -201,14 +209,23 @@ impl<'a> Record<'a> {
     #[cold]
     fn is_hollow(&self, at: u32) -> bool {
         let end = self.after(at);
+        if (at..end).contains(&self.value.get()) && self.value.get() > at {
+            return false;
+        }
         let mut open: Vec<(usize, bool)> = Vec::new();
         let mut at = at;
         while at < end {
             match self.node(at) {
                 Node::Object { len, .. } if len > 0 => open.push((len + 1, true)),
                 Node::Array { len, .. } if len > 0 => open.push((len + 1, false)),
-                Node::String(text) if !text.is_empty() => return false,
-                Node::Static(value) if value != StaticNode::Null => return false,
+                Node::String(text) if !text.is_empty() => {
+                    self.value.set(at);
+                    return false;
+                }
+                Node::Static(value) if value != StaticNode::Null => {
+                    self.value.set(at);
+                    return false;
+                }
                 _ => {}
             }
             at += 1;
@@ -229,7 +246,7 @@ impl<'a> Record<'a> {
 impl<'a> Record<'a> {
     /// A record without nodes, for tests of what needs none.
     pub(crate) fn of_text(raw: &'a str) -> Self {
-        Self { nodes: &[], exact: None, raw: raw.as_bytes() }
+        Self { nodes: &[], exact: None, raw: raw.as_bytes(), value: Cell::new(0) }
     }
 }
 

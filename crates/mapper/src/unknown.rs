@@ -12,9 +12,6 @@ use crate::compile::event_constants;
 use crate::json;
 use crate::program::{Part, Program, Sentence, TypeInfo};
 
-/// Known types must share at least this many words with an unknown one to tell its category.
-const LEAST_WORDS: usize = 1;
-
 /// Works out what can be said of an unknown type.
 pub(crate) fn infer(program: &Program, ecs: &EcsFields, activity_type: &str) -> TypeInfo {
     let suffix = suffix(&program.tables, activity_type);
@@ -48,11 +45,12 @@ fn suffix<'a>(tables: &'a Tables, activity_type: &str) -> Option<&'a SuffixRow> 
 
 /// The categories most common among the known types that share the most leading words.
 fn categories(tables: &Tables, activity_type: &str) -> Vec<String> {
-    let words: Vec<&str> = activity_type.split('_').collect();
-    for shared in (LEAST_WORDS..words.len()).rev() {
-        let prefix = words[..shared].join("_") + "_";
-        let start = tables.activities.partition_point(|row| row.activity_type.as_str() < prefix.as_str());
-        let kin = tables.activities[start..].iter().take_while(|row| row.activity_type.starts_with(&prefix));
+    // No known type begins with more than the longest of them is long.
+    let longest = tables.activities.iter().map(|row| row.activity_type.len()).max().unwrap_or_default();
+    let ends = activity_type.match_indices('_').map(|(at, _)| at + 1).take_while(|end| *end <= longest);
+    for prefix in ends.collect::<Vec<_>>().into_iter().rev().map(|end| &activity_type[..end]) {
+        let start = tables.activities.partition_point(|row| row.activity_type.as_str() < prefix);
+        let kin = tables.activities[start..].iter().take_while(|row| row.activity_type.starts_with(prefix));
         let mut votes: BTreeMap<&[String], usize> = BTreeMap::new();
         for row in kin {
             *votes.entry(&row.categories).or_default() += 1;

@@ -11,7 +11,7 @@ use crate::fragments::{Address, Addresses, Agent};
 use crate::json::{self, push_escaped};
 use crate::message;
 use crate::out::{Out, PADDING};
-use crate::program::Write;
+use crate::program::{FieldRef, Write};
 use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
 
@@ -328,6 +328,13 @@ impl Recorder<'_, '_, '_> {
             self.recording.unforeseeable = true;
         }
         written
+    }
+
+    /// The value a sentence or an outcome is made from. What a path into an object finds is nothing a plan can check.
+    pub(crate) fn find(&mut self, seen: &[u32], reference: &FieldRef) -> Option<u32> {
+        let top = seen.get(usize::from(reference.field)).is_some_and(|seen| *seen != 0);
+        self.recording.unforeseeable |= top && !reference.below.is_empty();
+        message::node(self.writer.values.record, seen, reference)
     }
 
     /// Notes that the very value of a scalar decides what is written.

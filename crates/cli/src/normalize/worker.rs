@@ -131,7 +131,7 @@ impl Worker {
         }
         let mapped = self.mapper.map(bytes, &mut batch.documents).map_err(Why::Unmappable)?;
         if mapped.tags.contains(Tags::UNKNOWN_ACTIVITY_TYPE) {
-            *batch.counts.unknown_types.entry(mapped.activity_type.to_owned()).or_default() += 1;
+            *batch.counts.unknown_types.entry(shorten(mapped.activity_type).to_owned()).or_default() += 1;
         }
         batch.counts.broken_lookups += u64::from(mapped.tags.contains(Tags::GEOIP_LOOKUP_FAILURE));
         batch.documents.push(b'\n');
@@ -187,4 +187,12 @@ impl Why {
             Self::Unmappable(why) => why.to_string(),
         }
     }
+}
+/// A name as far as it is counted by: a record may make it as long as it likes.
+fn shorten(name: &str) -> &str {
+    let mut end = name.len().min(128);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }

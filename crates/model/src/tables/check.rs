@@ -93,15 +93,24 @@ pub(super) fn check_rows(tables: &Tables, ecs: &EcsFields) -> Vec<Problem> {
         tables.fields.iter().partition(|row| row.place.0 == super::FIELDS.name);
     for row in shipped.into_iter().chain(own) {
         let places = std::iter::once(&row.home).chain(row.also.iter().map(|copy| &copy.path));
-        for path in places.filter(|path| WRITTEN.contains(&path.as_str())) {
-            problem(&row.place, format!("`{path}` is written by the program itself"));
+        for path in places.filter(|path| WRITTEN.contains(&path.as_str()) || is_made_whole(path)) {
+            let shipped = SHIPPED.contains(&(row.field.as_str(), path.as_str()));
+            if !shipped {
+                problem(&row.place, format!("`{path}` is written by the program itself"));
+            }
+        }
+        if row.home.starts_with("related.") {
+            problem(&row.place, format!("`{}` only takes copies: put it under `also`", row.home));
+        }
+        if row.field.starts_with("actor.") && row.when.is_some() {
+            problem(&row.place, "an actor's field cannot depend on a sibling".to_owned());
         }
         paths.claim(ecs, &row.place, &row.home, Some(row.index), &mut |message| problem(&row.place, message));
         for copy in &row.also {
             let index = match copy.convert {
-                Convert::Whole => Some(row.index).filter(|_| ecs.get(&copy.path).is_none()),
+                Convert::Whole => Some(row.index).filter(|index| !is_text(*index, ecs, &copy.path)),
                 Convert::UrlPort => Some(IndexType::Long),
-                _ => None,
+                _ => Some(IndexType::Keyword).filter(|index| !is_text(*index, ecs, &copy.path)),
             };
             paths.claim(ecs, &row.place, &copy.path, index, &mut |message| problem(&row.place, message));
         }
@@ -112,21 +121,33 @@ pub(super) fn check_rows(tables: &Tables, ecs: &EcsFields) -> Vec<Problem> {
         }
     }
     paths.no_leaf_is_a_parent(&mut problem);
+    if let Some(row) = tables.fields.last()
+        && paths.0.len() > MOST_PATHS
+    {
+        problem(
+            &row.place,
+            format!("{} paths in all, more than the {MOST_PATHS} a document can have", paths.0.len()),
+        );
+    }
     problems
 }
+
+/// The most paths that rows may name; an index has a limit of its own, 1,000 fields unless it is told otherwise.
+const MOST_PATHS: usize = 4_000;
 
 /// Vendor paths that the mapper fills without a row.
 const OWN_PATHS: [(&str, IndexType); 2] =
     [("anthropic.audit.metadata", IndexType::Flattened), ("anthropic.audit.anonymizer", IndexType::Keyword)];
 
 /// Paths that no row may fill, because the mapper writes them itself.
-const WRITTEN: [&str; 19] = [
+const WRITTEN: [&str; 20] = [
     "anthropic.audit.anonymizer",
     "anthropic.audit.metadata",
     "data_stream.dataset",
     "data_stream.namespace",
     "data_stream.type",
     "ecs.version",
+    "event.action",
     "event.category",
     "event.dataset",
     "event.hash",
@@ -141,6 +162,26 @@ const WRITTEN: [&str; 19] = [
     "source.address",
     "tags",
 ];
+
+/// Paths below which the program writes everything itself, from the one value that the shipped rows name.
+fn is_made_whole(path: &str) -> bool {
+    ["user_agent.", "source.geo.", "source.as."].iter().any(|root| path.starts_with(root))
+        || path == "source.ip"
+}
+
+/// The shipped rows that give the program what it makes the rest from.
+const SHIPPED: [(&str, &str); 3] = [
+    ("actor.ip_address", "source.ip"),
+    ("actor.user_agent", "user_agent.original"),
+    ("type", "event.action"),
+];
+
+/// Whether both a value and the place of its copy are text, if of different kinds.
+fn is_text(index: IndexType, ecs: &EcsFields, path: &str) -> bool {
+    let texts = ["keyword", "wildcard", "match_only_text", "constant_keyword"];
+    texts.contains(&index.as_str())
+        && ecs.get(path).is_some_and(|field| texts.contains(&field.index.as_str()))
+}
 
 /// Paths claimed so far, with the index type and the place of the first row that claimed each.
 #[derive(Default)]
