@@ -18,6 +18,7 @@ mod hostile;
 mod json;
 mod lossless;
 mod mutations;
+mod overlays;
 mod properties;
 mod readme;
 mod tables;
