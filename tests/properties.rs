@@ -15,7 +15,7 @@ use crate::{mutations, world};
 
 /// How often a record is mapped where it matters what the mapper remembers: it may treat what it knows well
 /// by other code, and nothing tells from outside when that begins.
-const OFTEN: usize = 10;
+const OFTEN: usize = 18;
 
 /// Runs a property over generated cases, the same ones every time; returns how many.
 fn for_all<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> TestCaseResult) -> usize

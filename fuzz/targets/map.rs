@@ -43,7 +43,7 @@ fuzz_target!(|raw: &[u8]| {
     }
     // Often enough for it to have learnt whatever it learns of a record.
     let mut trained = novice();
-    for _ in 0..10 {
+    for _ in 0..18 {
         compare(&map(&mut trained, raw), &first);
     }
     for sibling in siblings(raw).iter().filter(|sibling| *sibling != raw) {

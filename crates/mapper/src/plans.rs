@@ -21,7 +21,7 @@ const STRANGERS: usize = 1 << 15;
 /// Places for guesses; a power of two.
 const GUESSES: usize = 1 << 12;
 /// A plan is worth its making when its outline has been met this often.
-const FAMILIAR: u8 = 8;
+const FAMILIAR: u8 = 16;
 /// After so many records without a plan all counters are halved, so that the past fades.
 const FADING: u32 = 1 << 15;
 

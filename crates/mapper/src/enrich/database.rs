@@ -40,6 +40,9 @@ pub enum DatabaseKind {
 }
 
 impl DatabaseKind {
+    /// How many kinds there are, and so the most databases that can be open.
+    pub(super) const COUNT: usize = 4;
+
     /// Every kind, in order.
     pub const ALL: [Self; 4] = [Self::City, Self::Country, Self::Asn, Self::AnonymousIp];
 
@@ -181,6 +184,14 @@ impl Database {
             return Ok(None);
         }
         self.decode(&self.reader.lookup(address)?)
+    }
+
+    /// Where the entry for an address lies in the file, without reading it; `None` if there is none.
+    pub(super) fn entry(&self, address: IpAddr) -> Result<Option<usize>, MaxMindDbError> {
+        if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return Ok(None);
+        }
+        Ok(self.reader.lookup(address)?.offset())
     }
 
     fn decode<'a>(

@@ -21,6 +21,10 @@ pub struct GeoDatabases {
     databases: Vec<Database>,
 }
 
+/// What tells one [`GeoRecord`] from another without reading it; see [`GeoDatabases::key`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RecordKey([Option<usize>; DatabaseKind::COUNT]);
+
 /// A look-up that met damaged data in one database or more.
 #[derive(Debug, Error)]
 #[error("GeoIP look-up of {address} failed: {}", .failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -78,6 +82,20 @@ impl GeoDatabases {
     /// The open databases.
     pub fn databases(&self) -> impl ExactSizeIterator<Item = &Database> {
         self.databases.iter()
+    }
+
+    /// Which entries the databases have for an address, without reading them: addresses with the same key have the same
+    /// record. `None` if a database is damaged there.
+    #[must_use]
+    pub fn key(&self, address: IpAddr) -> Option<RecordKey> {
+        let address = address.to_canonical();
+        let mut key = RecordKey::default();
+        if !is_special_purpose(address) {
+            for (entry, database) in key.0.iter_mut().zip(&self.databases) {
+                *entry = database.entry(address).ok()?;
+            }
+        }
+        Some(key)
     }
 
     /// Everything known about an address. `Ok(None)`: nothing, be it that no database has an entry

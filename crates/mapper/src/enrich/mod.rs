@@ -21,7 +21,7 @@ pub mod user_agent;
 mod user_agent_table;
 
 pub use database::{Database, DatabaseKind, GeoError};
-pub use geo::{BrokenLookup, GeoDatabases, LookupFailure};
+pub use geo::{BrokenLookup, GeoDatabases, LookupFailure, RecordKey};
 pub use maxminddb::MaxMindDbError;
 pub use os::{Os, OsType};
 pub use record::{AnonymizerFlags, GeoRecord, Location, RegionCode};
