@@ -139,10 +139,10 @@ fn map_by_plan(
 ) -> Result<bool, Option<Outline>> {
     let State { plans, addresses, agents, .. } = state;
     let values = Values::new(record);
-    let Fit { plan, nodes, address } = plans.find(&values, addresses, &context.mapping.geo)?;
+    let Fit { plan, nodes, common, address } = plans.find(&values, addresses, &context.mapping.geo)?;
     let ingested = context.ingested;
     let mut writer = Writer { out, values: &values, agents, addresses, address, ingested, time: None };
-    if !plan.replay(nodes, &mut writer) || values.inexact.get() || values.duplicate_key.get() {
+    if !plan.replay(common, nodes, &mut writer) || values.inexact.get() || values.duplicate_key.get() {
         return Ok(false);
     }
     state.event_id.clear();
@@ -325,7 +325,7 @@ fn make_plan(
     };
     state.plans.make_room();
     if let Some(plan) =
-        Plan::new(record, recording, &basis, &state.activity_type, outline, &mut state.plans.keys)
+        Plan::new(record, recording, &basis, &state.activity_type, outline, &mut state.plans.common)
     {
         state.plans.insert(plan);
         state.statistics.learnt += 1;

@@ -14,6 +14,7 @@ use simd_json::{Node, StaticNode};
 
 use crate::fragments::Address;
 use crate::message;
+use crate::out::PADDING;
 use crate::plans::Outline;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
@@ -90,7 +91,6 @@ pub(crate) struct Plan {
     steps: Vec<Step>,
     /// Steps that are none of the common ones.
     others: Vec<Op>,
-    text: Vec<u8>,
     lists: Vec<Vec<(u32, Write)>>,
     parts: Vec<(u32, Parted, u8)>,
     pub(crate) address: Option<(u32, AddressShape)>,
@@ -101,10 +101,10 @@ pub(crate) struct Plan {
     pub(crate) used: bool,
 }
 
-/// Some fixed bytes, and what comes behind them.
+/// Some fixed bytes, as a range of [`Texts`], and what comes behind them.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    start: u16,
+    start: u32,
     len: u16,
     then: Then,
     /// The member whose value it is; for other steps, which of the plan's `others`.
@@ -122,11 +122,13 @@ enum Then {
 }
 
 /// Joins each run of fixed bytes with the step behind it; `None` if there are more bytes or steps than a plan can count.
-fn steps_of(ops: &[Op]) -> Option<(Vec<Step>, Vec<Op>)> {
+fn steps_of(ops: &[Op], text: &[u8], texts: &mut Texts) -> Option<(Vec<Step>, Vec<Op>)> {
     let (mut steps, mut others) = (Vec::new(), Vec::new());
     let mut fixed = (0, 0);
     let mut push = |(start, end): (u32, u32), then, member: u32| {
-        let (start, len) = (u16::try_from(start).ok()?, u16::try_from(end - start).ok()?);
+        let begin = start;
+        let start = texts.place(text.get(start as usize..end as usize)?)?;
+        let len = u16::try_from(end - begin).ok()?;
         steps.push(Step { start, len, then, member: u8::try_from(member).ok()? });
         Some(())
     };
@@ -152,9 +154,53 @@ fn steps_of(ops: &[Op]) -> Option<(Vec<Step>, Vec<Op>)> {
     Some((steps, others))
 }
 
+/// The fixed bytes of all plans, each run kept once: most stand in many plans, and what all use stays in the caches.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    /// Always followed by what [`crate::out::Out::put_padded`] may read behind a text.
+    bytes: Vec<u8>,
+    places: HashMap<Box<[u8]>, u32>,
+}
+
+impl Texts {
+    const MOST: usize = 1 << 22;
+
+    fn place(&mut self, text: &[u8]) -> Option<u32> {
+        if let Some(place) = self.places.get(text) {
+            return Some(*place);
+        }
+        let place = self.bytes.len().saturating_sub(PADDING);
+        self.bytes.truncate(place);
+        self.bytes.extend_from_slice(text);
+        self.bytes.extend_from_slice(&[0; PADDING]);
+        let place = u32::try_from(place).ok()?;
+        self.places.insert(text.into(), place);
+        Some(place)
+    }
+}
+
+/// What plans have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    keys: Keys,
+    texts: Texts,
+}
+
+impl Common {
+    /// Whether no more should be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.keys.bytes.len() > Keys::MOST || self.texts.bytes.len() > Texts::MOST
+    }
+
+    /// Forgets everything; only when there are no plans that refer to it.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// The keys of all plans, each kept once.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
+struct Keys {
     bytes: Vec<u8>,
     ranges: Vec<(u32, u32)>,
     ids: HashMap<Box<str>, u16>,
@@ -164,11 +210,6 @@ impl Keys {
     /// The longest key, and all keys together, in bytes.
     const LONGEST: usize = 128;
     const MOST: usize = 1 << 18;
-
-    /// Whether no more keys should be added.
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() > Self::MOST
-    }
 
     fn id(&mut self, key: &str) -> Option<u16> {
         if key.len() > Self::LONGEST {
@@ -189,11 +230,6 @@ impl Keys {
         let range = self.ranges.get(usize::from(id)).copied().unwrap_or_default();
         self.bytes.get(range.0 as usize..range.1 as usize).unwrap_or_default()
     }
-
-    /// Forgets all keys; only when there are no plans that name them.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 /// What must be known beside the recording to make a plan.
@@ -211,11 +247,12 @@ impl Plan {
         basis: &Basis<'_>,
         activity_type: &str,
         outline: Outline,
-        keys: &mut Keys,
+        common: &mut Common,
     ) -> Option<Self> {
         if recording.unforeseeable {
             return None;
         }
+        let keys = &mut common.keys;
         let mut shape =
             Shape { record, recording, keys, members: Vec::new(), exact: Vec::new(), nodes: Vec::new() };
         shape.add(0, basis.actor)?;
@@ -238,11 +275,11 @@ impl Plan {
                 other => other,
             })
         };
-        let (steps, others) = steps_of(&recording.ops.iter().map(op).collect::<Option<Vec<_>>>()?)?;
+        let ops = recording.ops.iter().map(op).collect::<Option<Vec<_>>>()?;
+        let (steps, others) = steps_of(&ops, &recording.text, &mut common.texts)?;
         Some(Self {
             steps,
             others,
-            text: recording.text.clone(),
             lists: recording.lists.iter().map(list).collect::<Option<_>>()?,
             parts: recording.parts.iter().map(part).collect::<Option<_>>()?,
             address: match basis.address {
@@ -261,7 +298,7 @@ impl Plan {
 
     /// Whether a record has the shape; `nodes` then says where each member's value stands.
     #[inline]
-    pub(crate) fn fits(&self, keys: &Keys, values: &Values<'_, '_>, nodes: &mut Nodes) -> bool {
+    pub(crate) fn fits(&self, common: &Common, values: &Values<'_, '_>, nodes: &mut Nodes) -> bool {
         let record = values.record;
         if !matches!(record.nodes.first(), Some(Node::Object { len, .. }) if *len == self.top_len) {
             return false;
@@ -269,7 +306,7 @@ impl Plan {
         let mut rest = record.nodes.get(1..).unwrap_or_default();
         for (member, place) in self.members.iter().zip(nodes.iter_mut()) {
             let [Node::String(key), value, behind @ ..] = rest else { return false };
-            if !same(key.as_bytes(), keys.get(member.key)) {
+            if !same(key.as_bytes(), common.keys.get(member.key)) {
                 return false;
             }
             let at = (record.nodes.len() - behind.len() - 1) as u32;
@@ -324,11 +361,11 @@ impl Plan {
 
     /// Writes the document; false if a step ended differently than recorded, and then what was written is to be cut off.
     #[inline]
-    pub(crate) fn replay(&self, nodes: &Nodes, writer: &mut Writer<'_, '_, '_>) -> bool {
+    pub(crate) fn replay(&self, common: &Common, nodes: &Nodes, writer: &mut Writer<'_, '_, '_>) -> bool {
         let node = |member: u32| node_of(nodes, member);
-        let is_plain = writer.values.is_plain;
+        let (is_plain, texts) = (writer.values.is_plain, common.texts.bytes.as_slice());
         for step in &self.steps {
-            let start = usize::from(step.start);
+            let start = step.start as usize;
             let end = start + usize::from(step.len);
             let member = u32::from(step.member);
             let said = step.then == Then::Say;
@@ -337,10 +374,10 @@ impl Plan {
                 && let Some(text) = writer.values.record.text(node(member))
                 && (!said || text.len() <= message::LONGEST_VALUE)
             {
-                writer.out.put_padded_and(&self.text, start, end, text.as_bytes());
+                writer.out.put_padded_and(texts, start, end, text.as_bytes());
                 continue;
             }
-            writer.out.put_padded(&self.text, start, end);
+            writer.out.put_padded(texts, start, end);
             let outcome = match step.then {
                 Then::End => continue,
                 Then::Text => writer.perform(Op::Text(node(member))),

@@ -8,7 +8,7 @@ use simd_json::{Node, StaticNode};
 
 use crate::enrich::GeoDatabases;
 use crate::fragments::Addresses;
-use crate::plan::{AddressShape, Keys, MEMBERS, Nodes, Plan, node_of};
+use crate::plan::{AddressShape, Common, MEMBERS, Nodes, Plan, node_of};
 use crate::record::Record;
 use crate::value::Values;
 
@@ -30,7 +30,7 @@ pub(crate) struct Plans {
     /// By outline, which plans have it.
     by_outline: HashMap<u64, Vec<u16>, foldhash::fast::FixedState>,
     plans: Vec<Plan>,
-    pub(crate) keys: Keys,
+    pub(crate) common: Common,
     /// By what can be seen at a glance, the two plans that fitted last.
     guesses: Vec<[u16; 2]>,
     /// Where the value of `type` stood in the last record that had a plan.
@@ -50,6 +50,7 @@ pub(crate) struct Outline(u64);
 pub(crate) struct Fit<'p, 'a> {
     pub(crate) plan: &'p Plan,
     pub(crate) nodes: &'p Nodes,
+    pub(crate) common: &'p Common,
     pub(crate) address: Option<(u32, &'a str, u32)>,
 }
 
@@ -58,7 +59,7 @@ impl Plans {
         Self {
             by_outline: HashMap::default(),
             plans: Vec::new(),
-            keys: Keys::default(),
+            common: Common::default(),
             guesses: vec![[u16::MAX; 2]; GUESSES],
             type_node: 0,
             strangers: vec![0; STRANGERS],
@@ -84,7 +85,7 @@ impl Plans {
         for guess in self.guesses[glance] {
             if let Some(address) = self.try_plan(guess, values, addresses, geo) {
                 let plan = &self.plans[usize::from(guess)];
-                return Ok(Fit { plan, nodes: &self.nodes, address });
+                return Ok(Fit { plan, nodes: &self.nodes, common: &self.common, address });
             }
         }
         let Some((outline, type_node)) = outline(record) else { return Err(None) };
@@ -97,7 +98,7 @@ impl Plans {
                 let guesses = &mut self.guesses[glance];
                 *guesses = [plan, guesses[0]];
                 let plan = &self.plans[usize::from(plan)];
-                return Ok(Fit { plan, nodes: &self.nodes, address });
+                return Ok(Fit { plan, nodes: &self.nodes, common: &self.common, address });
             }
         }
         Err(Some(outline))
@@ -132,7 +133,7 @@ impl Plans {
         geo: &GeoDatabases,
     ) -> Option<Option<(u32, &'a str, u32)>> {
         let plan = self.plans.get_mut(usize::from(plan))?;
-        if !plan.fits(&self.keys, values, &mut self.nodes) {
+        if !plan.fits(&self.common, values, &mut self.nodes) {
             return None;
         }
         let address = match plan.address {
@@ -171,7 +172,7 @@ impl Plans {
 
     /// Makes room for one more plan; to be called before it is made, since it can make plans forget their keys.
     pub(crate) fn make_room(&mut self) {
-        if self.keys.is_full() {
+        if self.common.is_full() {
             self.clear();
         } else if self.plans.len() >= PLANS {
             self.sweep();
@@ -204,7 +205,7 @@ impl Plans {
     /// Forgets all plans.
     pub(crate) fn clear(&mut self) {
         self.plans.clear();
-        self.keys.clear();
+        self.common.clear();
         self.by_outline.clear();
         self.guesses.fill([u16::MAX; 2]);
     }

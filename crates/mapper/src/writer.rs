@@ -10,7 +10,7 @@ use crate::cache::FragmentCache;
 use crate::fragments::{Address, Addresses, Agent};
 use crate::json::{self, push_escaped};
 use crate::message;
-use crate::out::{Out, PADDING};
+use crate::out::Out;
 use crate::program::{FieldRef, Write};
 use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
@@ -225,7 +225,6 @@ impl Recording {
         let start = self.text.len() as u32;
         self.text.extend_from_slice(end);
         self.ops.push(Op::Fixed { start, end: self.text.len() as u32 });
-        self.text.extend_from_slice(&[0; PADDING]);
     }
 }
 
