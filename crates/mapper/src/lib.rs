@@ -293,4 +293,4 @@ impl Mapper {
 }
 
 /// What a record of more than this makes the buffers grow by is given back.
-const LARGE_RECORD: usize = 1 << 20;
+const LARGE_RECORD: usize = 128 << 10;
