@@ -155,10 +155,7 @@ fn sentence(names: &Names, template: &Template) -> Sentence {
 
 /// The rules a type has of its own.
 fn compiler_rules(tables: &Tables, program: &Program, activity_type: &str) -> Box<[(FieldId, Rule)]> {
-    overrides(tables, &program.top, "", activity_type, &|row| {
-        // Rows are compiled to leaves in the order of the table.
-        tables.fields.iter().position(|other| std::ptr::eq(other, row)).unwrap_or_default() as u16
-    })
+    overrides(tables, &program.top, "", activity_type, &|row| leaf_of(tables, row))
 }
 
 fn overrides(
@@ -178,6 +175,11 @@ fn overrides(
         }
     }
     own.into()
+}
+
+/// The leaf of a row of the table itself: rows are compiled to leaves in the order of the table.
+fn leaf_of(tables: &Tables, row: &FieldRow) -> u16 {
+    tables.fields.iter().position(|other| std::ptr::eq(other, row)).unwrap_or_default() as u16
 }
 
 /// The path of a row's field in the record (`prefix` empty) or in its actor.
@@ -365,9 +367,7 @@ impl<'t> Compiler<'t> {
             rules: Vec::new(),
             overridable: tops.values().copied().collect(),
         };
-        let leaf = |row: &FieldRow| {
-            tables.fields.iter().position(|other| std::ptr::eq(other, row)).unwrap_or_default() as u16
-        };
+        let leaf = |row: &FieldRow| leaf_of(tables, row);
         let rules = tops.keys().map(|top| rule(tables, &names, &format!("{prefix}{top}"), "*", &leaf));
         let rules: Vec<Rule> = rules.collect();
         names.rules = rules;
@@ -376,9 +376,7 @@ impl<'t> Compiler<'t> {
 
     fn kinds(&mut self, names: &Names) -> HashMap<Box<str>, KindInfo, foldhash::fast::FixedState> {
         let tables = self.tables;
-        let leaf = |row: &FieldRow| {
-            tables.fields.iter().position(|other| std::ptr::eq(other, row)).unwrap_or_default() as u16
-        };
+        let leaf = |row: &FieldRow| leaf_of(tables, row);
         let mut kinds = HashMap::default();
         for row in &tables.actors {
             let set = row.set.iter().map(|(path, text)| (self.slot(path), self.text(text))).collect();

@@ -11,6 +11,10 @@ use crate::cache::{FragmentCache, ShortKey};
 use crate::enrich::{GeoDatabases, GeoRecord, RecordKey, user_agent};
 use crate::json;
 use crate::out::{Out, PADDING};
+use crate::text::shorten;
+
+/// As much of an address that is none as a sentence shows, in bytes.
+const LONGEST_NAME: usize = 128;
 
 /// Addresses kept: half of them already hit 97 of 100 look-ups of a realistic feed, and one takes a cache line.
 const ADDRESSES: usize = 8192;
@@ -133,7 +137,7 @@ impl Address {
         if self.is_ip {
             out.put(text.as_bytes());
         } else {
-            json::push_escaped(out, shorten(text));
+            json::push_escaped(out, shorten(text, LONGEST_NAME));
         }
         self.place.write(out);
     }
@@ -213,14 +217,6 @@ impl Agent {
     pub(crate) fn write(&self, out: &mut Out) {
         self.members.write(out);
     }
-}
-
-fn shorten(text: &str) -> &str {
-    let mut end = text.len().min(128);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// The members of a JSON object, without its braces.

@@ -3,6 +3,7 @@
 use crate::out::Out;
 use crate::program::{FieldRef, Part, Sentence};
 use crate::record::{Record, Scalar};
+use crate::text::shorten;
 use crate::value::Values;
 use crate::writer::Recorder;
 
@@ -171,10 +172,6 @@ fn push_limited(values: &Values<'_, '_>, out: &mut Out, text: &str) {
         values.push_text(out, text);
         return;
     }
-    let mut end = LONGEST_VALUE;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    values.push_text(out, &text[..end]);
+    values.push_text(out, shorten(text, LONGEST_VALUE));
     out.put("…".as_bytes());
 }

@@ -1,12 +1,12 @@
-//! Plans: how records of one shape are written, learnt from the first of them.
+//! Plans: how records of one shape are written, learnt from one of them.
 //!
 //! A feed repeats itself: the same keys in the same order with the same kinds of values, a few shapes per activity
-//! type. A plan holds such a shape and the steps that wrote its first document. A record that has the shape is
+//! type. A plan holds such a shape and the steps that wrote one document. A record that has the shape is
 //! written by those steps alone; nothing is looked up, sorted or decided again.
 //!
 //! The invariant: a plan may only be used where the general path would have done the same. So a plan
 //! names everything a decision was based on (members, their kinds, the very values that chose an outcome, a condition or a
-//! word, the parts that a text lacks, what is known of the address), [`Plan::fits`] checks all of it, and a step
+//! word, which parts a text has, what is known of the address), [`Plan::fits`] checks all of it, and a step
 //! that ends differently than recorded makes the record go the general way. `tests/properties.rs` holds both ways together.
 
 use hashbrown::HashMap;

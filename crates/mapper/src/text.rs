@@ -1,4 +1,4 @@
-//! Comparing short texts.
+//! Comparing and cutting texts.
 
 /// Equality without a call for the short texts that keys are.
 #[inline(always)]
@@ -24,6 +24,15 @@ fn same_middle(a: &[u8], b: &[u8]) -> bool {
         return word(a, at) == word(b, at);
     }
     a[8..a.len() - 8] == b[8..b.len() - 8]
+}
+
+/// The beginning of a text, at most so many bytes of it.
+pub(crate) fn shorten(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]

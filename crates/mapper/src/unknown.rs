@@ -11,6 +11,10 @@ use model::tables::{EcsFields, SuffixRow, Tables};
 use crate::compile::event_constants;
 use crate::json;
 use crate::program::{Part, Program, Sentence, TypeInfo};
+use crate::text::shorten;
+
+/// As much of a type's name as a sentence shows, in bytes.
+const LONGEST_NAME: usize = 128;
 
 /// Works out what can be said of an unknown type.
 pub(crate) fn infer(program: &Program, ecs: &EcsFields, activity_type: &str) -> TypeInfo {
@@ -21,7 +25,11 @@ pub(crate) fn infer(program: &Program, ecs: &EcsFields, activity_type: &str) -> 
     };
     let categories = categories(&program.tables, activity_type);
     let (categories, event_types) = fit(ecs, categories, event_types);
-    let name = if activity_type.is_empty() { "an activity without a type" } else { shorten(activity_type) };
+    let name = if activity_type.is_empty() {
+        "an activity without a type"
+    } else {
+        shorten(activity_type, LONGEST_NAME)
+    };
     let text = json::escaped(&format!("performed {name}"));
     TypeInfo {
         event: event_constants(activity_type, &categories, &event_types, outcome, severity),
@@ -29,14 +37,6 @@ pub(crate) fn infer(program: &Program, ecs: &EcsFields, activity_type: &str) -> 
         message: Sentence(vec![Part::Text(text)]),
         overrides: program.overrides(activity_type),
     }
-}
-
-fn shorten(name: &str) -> &str {
-    let mut end = name.len().min(128);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
 }
 
 fn suffix<'a>(tables: &'a Tables, activity_type: &str) -> Option<&'a SuffixRow> {
