@@ -99,12 +99,12 @@ fn the_numbers_of_the_readme_are_right() {
         format!("each of the {samples} [sample records]"),
         format!("each of the {elastic} types it classifies"),
         format!("valid ECS {}", mapper::ECS_VERSION),
-        "Rust 1.88 or newer".to_owned(),
+        "Rust 1.89 or newer".to_owned(),
     ] {
         assert!(readme.contains(&told), "README.md does not say {told:?}");
     }
     assert!(
-        page("Cargo.toml").contains("rust-version = \"1.88\""),
+        page("Cargo.toml").contains("rust-version = \"1.89\""),
         "the README names another version of Rust"
     );
     assert!(page("samples/README.md").contains(&format!("`activities.ndjson`: {samples} activity records")));

@@ -1,6 +1,9 @@
-//! Where activities come from: files and streams now, Kafka and the Compliance API beside them later.
+//! Where activities come from: files, streams and Kafka now, the Compliance API beside them later.
 //!
 //! Owns the way from a source to raw records: bytes, where each came from, and what could not be told apart.
-//! Must not know what an activity means, nor where it goes: no mapping, no retry, no commit.
+//! Must not know what an activity means, nor where it goes: no mapping, no retry, no decision to commit.
 
 pub mod file;
+mod source;
+
+pub use source::{Batch, Lane, Mark, Origin, RawRecord, Source};

@@ -4,4 +4,6 @@
 //! structs. No IO, no async, no JSON records: what is done with the knowledge is the mapper's business.
 
 pub mod catalog;
+pub mod fault;
+pub mod settings;
 pub mod tables;

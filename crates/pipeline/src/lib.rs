@@ -1,0 +1,1 @@
+//! Delivery: the only code that retries, counts and commits.
