@@ -8,8 +8,8 @@
 //!
 //! The way of a record: `record` parses it, `fields` finds a rule for each field and fills slots, `map` writes
 //! the slots in document order (`program` holds both, compiled from the tables), with finished pieces
-//! for address and client from `fragments`; `plan` remembers how, for the next record of the same shape. What no
-//! index would take goes to `anthropic.audit.metadata`, tagged.
+//! for address and client from `fragments`; `plan` remembers how, and `layout` recognises the next record of the same shape by its
+//! bytes. What no index would take goes to `anthropic.audit.metadata`, tagged.
 
 mod cache;
 mod compile;
@@ -19,6 +19,7 @@ mod fields;
 mod flatten;
 mod fragments;
 mod json;
+mod layout;
 mod map;
 mod message;
 mod out;
@@ -258,6 +259,10 @@ impl Mapper {
         let _alone = shared.as_ref().map(|mapping| mapping.huge.lock());
         let (state, document) = (&mut self.state, &mut self.document);
         document.clear();
+        if context.plans && map::map_by_plan(context, state, raw, document) {
+            out.extend_from_slice(document.as_slice());
+            return Ok(self.state.mapped());
+        }
         let mapped = self.parser.parse(raw, |record| {
             let mut keep_original = context.mapping.options.preserve_original;
             loop {

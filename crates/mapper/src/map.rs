@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use hashbrown::HashMap;
+use simd_json::{Node, Tape};
 
 use crate::cache::FragmentCache;
 use crate::document::Document;
@@ -15,7 +16,7 @@ use crate::fields::{COPY, Fields, Filled};
 use crate::fragments::{Addresses, Agent};
 use crate::out::Out;
 use crate::plan::{Basis, Plan};
-use crate::plans::{Fit, Outline, Plans};
+use crate::plans::{self, Fit, Outline, Plans};
 use crate::program::{KindInfo, Program, TypeInfo, Write};
 use crate::record::{Record, Scalar};
 use crate::tags::Tags;
@@ -53,6 +54,10 @@ pub(crate) struct State {
     activity_type: String,
     tags: Tags,
     statistics: PlanStatistics,
+    /// The values of a record that is written by a plan.
+    values: Tape<'static>,
+    /// The record has a plan, which met something it did not foresee.
+    surprised: bool,
 }
 
 /// What every record is mapped with.
@@ -77,6 +82,8 @@ impl State {
             activity_type: String::new(),
             tags: Tags::default(),
             statistics: PlanStatistics::default(),
+            values: Tape(Vec::new()),
+            surprised: false,
         }
     }
 
@@ -100,7 +107,7 @@ impl State {
     }
 }
 
-/// Maps one record. On anything but [`Verdict::Mapped`], what was appended to `out` is to be cut off.
+/// Maps one parsed record. On anything but [`Verdict::Mapped`], what was appended to `out` is to be cut off.
 pub(crate) fn map(
     context: Context<'_>,
     state: &mut State,
@@ -108,52 +115,61 @@ pub(crate) fn map(
     keep_original: bool,
     out: &mut Out,
 ) -> Verdict {
-    if !context.plans || record.is_exact() {
-        return map_generally(context, state, record, keep_original, None, out);
-    }
-    match map_by_plan(context, state, record, out) {
-        Ok(true) => {
-            state.statistics.planned += 1;
-            Verdict::Mapped
-        }
-        Ok(false) => {
-            // The general path must not learn the same shape again.
-            state.statistics.surprises += 1;
-            out.clear();
-            map_generally(context, state, record, keep_original, None, out)
-        }
-        Err(outline) => {
-            let learn = outline.filter(|outline| state.plans.is_worth_learning(*outline));
-            map_generally(context, state, record, keep_original, learn, out)
-        }
-    }
+    let learns = context.plans && !record.is_exact() && !std::mem::take(&mut state.surprised);
+    let outline = if learns { plans::outline(record) } else { None };
+    let outline = outline.filter(|outline| state.plans.is_worth_learning(*outline));
+    map_generally(context, state, record, keep_original, outline, out)
 }
 
-/// Writes a record by the plan for its shape; false if it met a surprise, an error if there is none.
+/// Writes a record by the plan for its layout, unparsed; false, and nothing written, if there is none or it met a surprise.
 #[inline]
-fn map_by_plan(
+pub(crate) fn map_by_plan(context: Context<'_>, state: &mut State, raw: &[u8], out: &mut Out) -> bool {
+    let mut values = std::mem::replace(&mut state.values, Tape(Vec::new())).reset();
+    let planned = map_values(context, state, raw, &mut values.0, out);
+    state.values = values.reset();
+    planned
+}
+
+/// The same, with an empty list for the record's values.
+#[inline]
+fn map_values<'a>(
     context: Context<'_>,
     state: &mut State,
-    record: &Record<'_>,
+    raw: &'a [u8],
+    values: &mut Vec<Node<'a>>,
     out: &mut Out,
-) -> Result<bool, Option<Outline>> {
-    let State { plans, addresses, agents, .. } = state;
-    let values = Values::new(record);
-    let Fit { plan, nodes, common, address } = plans.find(&values, addresses, &context.mapping.geo)?;
-    let ingested = context.ingested;
-    let mut writer = Writer { out, values: &values, agents, addresses, address, ingested, time: None };
-    if !plan.replay(common, nodes, &mut writer) || values.inexact.get() || values.duplicate_key.get() {
-        return Ok(false);
+) -> bool {
+    let State { plans, addresses, agents, event_id, activity_type, tags, statistics, surprised, .. } = state;
+    let mut planned = false;
+    if let Some(found) = plans.recognise(raw, values) {
+        let record = Record::of_values(values, raw);
+        let values = Values::plain(&record);
+        if let Some(Fit { plan, texts, address }) =
+            plans.choose(found, &values, addresses, &context.mapping.geo)
+        {
+            let ingested = context.ingested;
+            let mut writer =
+                Writer { out, values: &values, agents, addresses, address, ingested, time: None };
+            planned = plan.replay(texts, &mut writer);
+            if planned {
+                event_id.clear();
+                event_id.push_str(record.text(plan.id()).unwrap_or_default());
+                activity_type.clear();
+                activity_type.push_str(plan.activity_type());
+                *tags = Tags::default();
+                if context.mapping.options.preserve_original {
+                    tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
+                }
+                statistics.planned += 1;
+            } else {
+                // The general path must not learn the same layout again.
+                *surprised = true;
+                statistics.surprises += 1;
+                out.clear();
+            }
+        }
     }
-    state.event_id.clear();
-    state.event_id.push_str(record.text(plan.id_node(nodes)).unwrap_or_default());
-    state.activity_type.clear();
-    state.activity_type.push_str(plan.activity_type());
-    state.tags = Tags::default();
-    if context.mapping.options.preserve_original {
-        state.tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
-    }
-    Ok(true)
+    planned
 }
 
 #[inline(never)]
@@ -289,7 +305,10 @@ fn write_document(
     state.tags = fields.tags;
 
     if let (Some(outline), Some(id), false) = (learn, id, unusual) {
-        make_plan(state, program, record, id, address.map(|(node, _, known)| (node, known)), &end, outline);
+        let address = address.map(|(node, _, known)| (node, known));
+        if !make_plan(context, state, record, id, address, &end) {
+            state.plans.give_up(outline);
+        }
     }
     Verdict::Mapped
 }
@@ -300,21 +319,21 @@ fn end_with_tags(tags: Tags) -> Vec<u8> {
     format!(",\"tags\":[{}]}}", names.join(",")).into_bytes()
 }
 
-/// Makes a plan of what was just written.
+/// Makes a plan of what was just written; false if records like this one will not be written by it.
 #[cold]
 fn make_plan(
+    context: Context<'_>,
     state: &mut State,
-    program: &Program,
     record: &Record<'_>,
     id: u32,
     address: Option<(u32, u32)>,
     end: &[u8],
-    outline: Outline,
-) {
-    let State { fields, recording, addresses, .. } = state;
+) -> bool {
+    let State { fields, recording, addresses, agents, plans, activity_type, .. } = state;
+    let program = &context.mapping.program;
     let special = &program.special;
     let kind = fields.actor.get(special.actor_type);
-    let (Some(type_), Some(kind)) = (fields.top.get(special.type_), kind) else { return };
+    let (Some(type_), Some(kind)) = (fields.top.get(special.type_), kind) else { return false };
     recording.finish(end);
     recording.exact.extend([type_, kind]);
     recording.exact.extend_from_slice(&fields.choosers);
@@ -323,11 +342,23 @@ fn make_plan(
         actor: fields.actor_object(program, record),
         address: address.and_then(|(node, known)| Some((node, addresses.get(known)?))),
     };
-    state.plans.make_room();
-    if let Some(plan) =
-        Plan::new(record, recording, &basis, &state.activity_type, outline, &mut state.plans.common)
-    {
-        state.plans.insert(plan);
-        state.statistics.learnt += 1;
+    plans.make_room();
+    let (values, mut scratch) = (Values::new(record), Out::default());
+    let mut writer = Writer {
+        out: &mut scratch,
+        values: &values,
+
+        agents,
+        addresses,
+        address: None,
+        ingested: context.ingested,
+        time: None,
+    };
+    match Plan::new(recording, &basis, activity_type, &mut plans.texts, &mut writer) {
+        Some(plan) => {
+            state.statistics.learnt += 1;
+            plans.insert(plan, record.raw)
+        }
+        None => false,
     }
 }

@@ -1,67 +1,31 @@
 //! Plans: how records of one shape are written, learnt from one of them.
 //!
-//! A feed repeats itself: the same keys in the same order with the same kinds of values, a few shapes per activity
-//! type. A plan holds such a shape and the steps that wrote one document. A record that has the shape is
-//! written by those steps alone; nothing is looked up, sorted or decided again.
+//! A feed repeats itself: a few shapes per activity type. A plan holds a shape, as a [`Layout`], and the steps that wrote one
+//! document. A record of the same layout is written by those steps alone; it is not parsed, and nothing is looked up,
+//! sorted or decided again.
 //!
-//! The invariant: a plan may only be used where the general path would have done the same. So a plan
-//! names everything a decision was based on (members, their kinds, the very values that chose an outcome, a condition or a
-//! word, which parts a text has, what is known of the address), [`Plan::fits`] checks all of it, and a step
+//! The invariant: a plan may only be used where the general path would have done the same. So a plan names everything a
+//! decision was based on: members and punctuation, and the values that chose an outcome, a condition or a word, are in the
+//! layout's fixed bytes; which parts a text has, and what is known of the address, is checked beside it; and a step
 //! that ends differently than recorded makes the record go the general way. `tests/properties.rs` holds both ways together.
 
+use std::cell::Cell;
+use std::ops::Range;
+
 use hashbrown::HashMap;
-use simd_json::{Node, StaticNode};
 
 use crate::fragments::Address;
+use crate::layout::{Layout, Piece, Then};
 use crate::message;
 use crate::out::PADDING;
-use crate::plans::Outline;
 use crate::program::Write;
 use crate::record::{Record, Scalar};
 use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
 use crate::writer::{Op, Recording, Writer};
 
-/// Records with more members are not planned.
-pub(crate) const MEMBERS: usize = 64;
-
-/// What a plan expects of a value.
-#[derive(Debug, Clone, PartialEq)]
-enum Class {
-    /// `null`, `""`, `{}`, `[]` or made of nothing else.
-    Blank,
-    Text,
-    ExactText(Box<str>),
-    Int,
-    ExactInt(i64),
-    Bool,
-    ExactBool(bool),
-    /// An array or object that is not blank; what is in it is looked at anew each time.
-    Container,
-    /// The actor, whose members come next.
-    Actor(usize),
-}
-
-/// A member of a shape. Small, like all of a plan: what one plan takes less, the caches hold more of the others.
-#[derive(Debug, Clone, Copy)]
-struct Member {
-    /// The key, in [`Keys`].
-    key: u16,
-    kind: Kind,
-    /// For an exact value and for the actor, which of the plan's `exact` it is.
-    exact: u8,
-}
-
-/// A [`Class`] without what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Blank,
-    Text,
-    Int,
-    Bool,
-    Container,
-    Exact,
-}
+/// Records with more members, the actor's among them, are not planned.
+const MEMBERS: usize = 64;
 
 /// What a document depends on of its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,24 +45,19 @@ impl AddressShape {
     }
 }
 
-/// One shape and how to write it.
+/// One shape and how to write it. Values are named by their place among the values of the layout, from 1.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The record's members, the actor's in their place; an ordinal counts through all of them.
-    members: Vec<Member>,
-    exact: Vec<Class>,
-    top_len: usize,
+    pub(crate) layout: Layout,
     steps: Vec<Step>,
-    /// Steps that are none of the common ones.
-    others: Vec<Op>,
-    lists: Vec<Vec<(u32, Write)>>,
+    /// What goes into lists of distinct texts.
+    lists: Vec<(u32, Write)>,
     parts: Vec<(u32, Parted, u8)>,
     pub(crate) address: Option<(u32, AddressShape)>,
     id: u32,
     activity_type: Box<str>,
-    pub(crate) outline: Outline,
     /// Used since plans were last swept out.
-    pub(crate) used: bool,
+    pub(crate) used: Cell<bool>,
 }
 
 /// Some fixed bytes, as a range of [`Texts`], and what comes behind them.
@@ -106,52 +65,7 @@ pub(crate) struct Plan {
 struct Step {
     start: u32,
     len: u16,
-    then: Then,
-    /// The member whose value it is; for other steps, which of the plan's `others`.
-    member: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    /// The inside of a JSON string: the text of a member whole.
-    Text,
-    /// The same, cut to a readable length.
-    Say,
-    Other,
-    End,
-}
-
-/// Joins each run of fixed bytes with the step behind it; `None` if there are more bytes or steps than a plan can count.
-fn steps_of(ops: &[Op], text: &[u8], texts: &mut Texts) -> Option<(Vec<Step>, Vec<Op>)> {
-    let (mut steps, mut others) = (Vec::new(), Vec::new());
-    let mut fixed = (0, 0);
-    let mut push = |(start, end): (u32, u32), then, member: u32| {
-        let begin = start;
-        let start = texts.place(text.get(start as usize..end as usize)?)?;
-        let len = u16::try_from(end - begin).ok()?;
-        steps.push(Step { start, len, then, member: u8::try_from(member).ok()? });
-        Some(())
-    };
-    for &op in ops {
-        let (then, member) = match op {
-            Op::Fixed { start, end } => {
-                push(fixed, Then::End, 0)?;
-                fixed = (start, end);
-                continue;
-            }
-            Op::Text(member) => (Then::Text, member),
-            Op::Say(member) => (Then::Say, member),
-            other => {
-                others.push(other);
-                (Then::Other, others.len() as u32 - 1)
-            }
-        };
-        push(fixed, then, member)?;
-        fixed = (0, 0);
-    }
-    push(fixed, Then::End, 0)?;
-    steps.retain(|step| step.len > 0 || step.then != Then::End);
-    Some((steps, others))
+    then: Option<Op>,
 }
 
 /// The fixed bytes of all plans, each run kept once: most stand in many plans, and what all use stays in the caches.
@@ -165,9 +79,34 @@ pub(crate) struct Texts {
 impl Texts {
     const MOST: usize = 1 << 22;
 
-    fn place(&mut self, text: &[u8]) -> Option<u32> {
+    /// Whether no more should be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() > Self::MOST
+    }
+
+    /// Forgets everything; only when there are no plans that refer to it.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn get(&self, start: u32, len: u16) -> &[u8] {
+        self.bytes.get(start as usize..start as usize + usize::from(len)).unwrap_or_default()
+    }
+
+    /// Whether `bytes` begin with `len` bytes of the texts.
+    #[inline(always)]
+    pub(crate) fn begin(&self, bytes: &[u8], start: usize, len: usize) -> bool {
+        match (bytes.get(..len), self.bytes.get(start..start + len)) {
+            (Some(bytes), Some(text)) => same(bytes, text),
+            _ => false,
+        }
+    }
+
+    /// Where a text is kept, and its length.
+    pub(crate) fn place(&mut self, text: &[u8]) -> Option<(u32, u16)> {
+        let len = u16::try_from(text.len()).ok()?;
         if let Some(place) = self.places.get(text) {
-            return Some(*place);
+            return Some((*place, len));
         }
         let place = self.bytes.len().saturating_sub(PADDING);
         self.bytes.truncate(place);
@@ -175,60 +114,7 @@ impl Texts {
         self.bytes.extend_from_slice(&[0; PADDING]);
         let place = u32::try_from(place).ok()?;
         self.places.insert(text.into(), place);
-        Some(place)
-    }
-}
-
-/// What plans have in common.
-#[derive(Debug, Default)]
-pub(crate) struct Common {
-    keys: Keys,
-    texts: Texts,
-}
-
-impl Common {
-    /// Whether no more should be added.
-    pub(crate) fn is_full(&self) -> bool {
-        self.keys.bytes.len() > Keys::MOST || self.texts.bytes.len() > Texts::MOST
-    }
-
-    /// Forgets everything; only when there are no plans that refer to it.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// The keys of all plans, each kept once.
-#[derive(Debug, Default)]
-struct Keys {
-    bytes: Vec<u8>,
-    ranges: Vec<(u32, u32)>,
-    ids: HashMap<Box<str>, u16>,
-}
-
-impl Keys {
-    /// The longest key, and all keys together, in bytes.
-    const LONGEST: usize = 128;
-    const MOST: usize = 1 << 18;
-
-    fn id(&mut self, key: &str) -> Option<u16> {
-        if key.len() > Self::LONGEST {
-            return None;
-        }
-        if let Some(id) = self.ids.get(key) {
-            return Some(*id);
-        }
-        let (id, start) = (u16::try_from(self.ranges.len()).ok()?, u32::try_from(self.bytes.len()).ok()?);
-        self.bytes.extend_from_slice(key.as_bytes());
-        self.ranges.push((start, self.bytes.len() as u32));
-        self.ids.insert(key.into(), id);
-        Some(id)
-    }
-
-    #[inline]
-    fn get(&self, id: u16) -> &[u8] {
-        let range = self.ranges.get(usize::from(id)).copied().unwrap_or_default();
-        self.bytes.get(range.0 as usize..range.1 as usize).unwrap_or_default()
+        Some((place, len))
     }
 }
 
@@ -240,149 +126,131 @@ pub(crate) struct Basis<'b> {
 }
 
 impl Plan {
-    /// Makes a plan of a recording; `None` when the record has something no plan foresees.
+    /// Makes a plan of a recording, with a writer to write once more what is fixed; `None` when the record has something no
+    /// plan foresees.
     pub(crate) fn new(
-        record: &Record<'_>,
         recording: &Recording,
         basis: &Basis<'_>,
         activity_type: &str,
-        outline: Outline,
-        common: &mut Common,
+        texts: &mut Texts,
+        writer: &mut Writer<'_, '_, '_>,
     ) -> Option<Self> {
-        if recording.unforeseeable {
+        let record = writer.values.record;
+        if recording.unforeseeable || !writer.values.is_plain {
             return None;
         }
-        let keys = &mut common.keys;
         let mut shape =
-            Shape { record, recording, keys, members: Vec::new(), exact: Vec::new(), nodes: Vec::new() };
+            Shape { record, recording, texts, at: 0, fixed_from: 0, layout: Vec::new(), nodes: Vec::new() };
         shape.add(0, basis.actor)?;
-        let Shape { members, exact, nodes, .. } = shape;
-        if members.len() > MEMBERS {
-            return None;
-        }
-        let ordinal = |node: u32| nodes.iter().position(|other| *other == node).map(|at| at as u32);
-        let list = |list: &Vec<(u32, Write)>| {
-            list.iter().map(|&(node, write)| Some((ordinal(node)?, write))).collect::<Option<Vec<_>>>()
-        };
-        let part = |&(node, parted, parts): &(u32, Parted, u8)| Some((ordinal(node)?, parted, parts));
-        let op = |op: &Op| {
-            Some(match *op {
-                Op::Text(node) => Op::Text(ordinal(node)?),
-                Op::Value(node, write) => Op::Value(ordinal(node)?, write),
-                Op::Say(node) => Op::Say(ordinal(node)?),
-                Op::Part(node, write) => Op::Part(ordinal(node)?, write),
-                Op::Agent(node) => Op::Agent(ordinal(node)?),
+        shape.piece(record.raw.len()..record.raw.len(), Then::End)?;
+        let Shape { layout, nodes, .. } = shape;
+        let value = |node: u32| nodes.iter().position(|other| *other == node).map(|at| at as u32 + 1);
+        let (mut steps, mut lists, mut fixed) = (Vec::new(), Vec::new(), Vec::new());
+        for &op in &recording.ops {
+            if let Op::Fixed { start, end } = op {
+                fixed.extend_from_slice(recording.text.get(start as usize..end as usize)?);
+                continue;
+            }
+            let is_exact = op.node().is_some_and(|node| recording.exact.contains(&node));
+            if is_exact && !matches!(op, Op::Agent(_)) {
+                // The layout asks for this very value, and what is written of it is always the same.
+                writer.out.clear();
+                if writer.perform(op) != Outcome::Written {
+                    return None;
+                }
+                fixed.extend_from_slice(writer.out.as_slice());
+                continue;
+            }
+            let then = match op {
+                Op::Text(node) => Op::Text(value(node)?),
+                Op::Say(node) => Op::Say(value(node)?),
+                Op::Value(node, write) => Op::Value(value(node)?, write),
+                Op::Part(node, write) => Op::Part(value(node)?, write),
+                Op::Agent(node) => Op::Agent(value(node)?),
+                Op::Distinct { start, end } => {
+                    let first = lists.len() as u32;
+                    for &(node, write) in recording.lists.get(start as usize..end as usize)? {
+                        lists.push((value(node)?, write));
+                    }
+                    Op::Distinct { start: first, end: lists.len() as u32 }
+                }
                 other => other,
-            })
-        };
-        let ops = recording.ops.iter().map(op).collect::<Option<Vec<_>>>()?;
-        let (steps, others) = steps_of(&ops, &recording.text, &mut common.texts)?;
+            };
+            let (start, len) = texts.place(&fixed)?;
+            steps.push(Step { start, len, then: Some(then) });
+            fixed.clear();
+        }
+        let (start, len) = texts.place(&fixed)?;
+        steps.push(Step { start, len, then: None });
         Some(Self {
+            layout,
             steps,
-            others,
-            lists: recording.lists.iter().map(list).collect::<Option<_>>()?,
-            parts: recording.parts.iter().map(part).collect::<Option<_>>()?,
+            lists,
+            parts: recording
+                .parts
+                .iter()
+                .filter(|(node, ..)| !recording.exact.contains(node))
+                .map(|&(node, parted, parts)| Some((value(node)?, parted, parts)))
+                .collect::<Option<_>>()?,
             address: match basis.address {
-                Some((node, address)) => Some((ordinal(node)?, AddressShape::of(address))),
+                Some((node, address)) => Some((value(node)?, AddressShape::of(address))),
                 None => None,
             },
-            id: ordinal(basis.id)?,
-            top_len: record.members(0).count(),
-            members,
-            exact,
+            id: value(basis.id)?,
             activity_type: activity_type.into(),
-            outline,
-            used: true,
+            used: Cell::new(true),
         })
     }
 
-    /// Whether a record has the shape; `nodes` then says where each member's value stands.
+    /// Whether texts have the parts that the plan counts on. The record is known to have the layout.
     #[inline]
-    pub(crate) fn fits(&self, common: &Common, values: &Values<'_, '_>, nodes: &mut Nodes) -> bool {
-        let record = values.record;
-        if !matches!(record.nodes.first(), Some(Node::Object { len, .. }) if *len == self.top_len) {
-            return false;
-        }
-        let mut rest = record.nodes.get(1..).unwrap_or_default();
-        for (member, place) in self.members.iter().zip(nodes.iter_mut()) {
-            let [Node::String(key), value, behind @ ..] = rest else { return false };
-            if !same(key.as_bytes(), common.keys.get(member.key)) {
-                return false;
-            }
-            let at = (record.nodes.len() - behind.len() - 1) as u32;
-            *place = at;
-            rest = behind;
-            let fits = match (member.kind, value) {
-                (Kind::Text, Node::String(text)) => !text.is_empty(),
-                (Kind::Blank, Node::Static(StaticNode::Null)) => true,
-                (Kind::Blank, Node::String(text)) => text.is_empty(),
-                (Kind::Blank, Node::Object { count, .. } | Node::Array { count, .. }) => {
-                    rest = behind.get(*count..).unwrap_or_default();
-                    record.is_empty(at)
-                }
-                (Kind::Container, Node::Object { count, .. } | Node::Array { count, .. }) => {
-                    rest = behind.get(*count..).unwrap_or_default();
-                    !record.is_empty(at)
-                }
-                (Kind::Exact, _) => self.fits_exactly(member.exact, record, at, value),
-                (Kind::Int, Node::Static(_)) => matches!(record.scalar(at), Some(Scalar::Int(_))),
-                (Kind::Bool, Node::Static(StaticNode::Bool(_))) => true,
-                _ => false,
-            };
-            if !fits {
-                return false;
-            }
-        }
-        let has_parts = |&(member, parted, parts): &(u32, Parted, u8)| {
-            values.parts(node_of(nodes, member), parted) == parts
-        };
-        self.parts.iter().all(has_parts)
+    pub(crate) fn fits(&self, values: &Values<'_, '_>) -> bool {
+        self.parts.iter().all(|&(value, parted, parts)| values.parts(value, parted) == parts)
     }
 
-    #[inline]
-    fn fits_exactly(&self, exact: u8, record: &Record<'_>, at: u32, value: &Node<'_>) -> bool {
-        match (self.exact.get(usize::from(exact)), value) {
-            (Some(Class::ExactText(exact)), Node::String(text)) => same(text.as_bytes(), exact.as_bytes()),
-            (Some(Class::Actor(expected)), Node::Object { len, .. }) => len == expected,
-            (Some(Class::ExactInt(exact)), Node::Static(_)) => record.scalar(at) == Some(Scalar::Int(*exact)),
-            (Some(Class::ExactBool(exact)), Node::Static(StaticNode::Bool(value))) => value == exact,
-            _ => false,
-        }
+    /// Whether another plan is for the same records.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.parts == other.parts && self.address == other.address
     }
 
     pub(crate) fn activity_type(&self) -> &str {
         &self.activity_type
     }
 
-    /// The node of the activity's id.
-    pub(crate) fn id_node(&self, nodes: &Nodes) -> u32 {
-        node_of(nodes, self.id)
+    /// The value that is the activity's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
     }
 
     /// Writes the document; false if a step ended differently than recorded, and then what was written is to be cut off.
     #[inline]
-    pub(crate) fn replay(&self, common: &Common, nodes: &Nodes, writer: &mut Writer<'_, '_, '_>) -> bool {
-        let node = |member: u32| node_of(nodes, member);
-        let (is_plain, texts) = (writer.values.is_plain, common.texts.bytes.as_slice());
+    pub(crate) fn replay(&self, texts: &Texts, writer: &mut Writer<'_, '_, '_>) -> bool {
+        let texts = texts.bytes.as_slice();
         for step in &self.steps {
             let start = step.start as usize;
             let end = start + usize::from(step.len);
-            let member = u32::from(step.member);
-            let said = step.then == Then::Say;
-            if (said || step.then == Then::Text)
-                && is_plain
-                && let Some(text) = writer.values.record.text(node(member))
-                && (!said || text.len() <= message::LONGEST_VALUE)
-            {
+            let Some(op) = step.then else {
+                writer.out.put_padded(texts, start, end);
+                continue;
+            };
+            let text = match op {
+                Op::Text(value) => writer.values.record.text(value),
+                Op::Say(value) => {
+                    writer.values.record.text(value).filter(|text| text.len() <= message::LONGEST_VALUE)
+                }
+                _ => None,
+            };
+            if let Some(text) = text {
                 writer.out.put_padded_and(texts, start, end, text.as_bytes());
                 continue;
             }
             writer.out.put_padded(texts, start, end);
-            let outcome = match step.then {
-                Then::End => continue,
-                Then::Text => writer.perform(Op::Text(node(member))),
-                Then::Say => writer.perform(Op::Say(node(member))),
-                Then::Other => self.perform(member, nodes, writer),
+            let outcome = match op {
+                Op::Distinct { start, end } => {
+                    let list = self.lists.get(start as usize..end as usize).unwrap_or_default();
+                    writer.distinct(list.iter().copied()).into()
+                }
+                op => writer.perform(op),
             };
             if outcome != Outcome::Written {
                 return false;
@@ -390,95 +258,97 @@ impl Plan {
         }
         true
     }
-
-    /// Performs one of the `others`.
-    #[inline]
-    fn perform(&self, other: u32, nodes: &Nodes, writer: &mut Writer<'_, '_, '_>) -> Outcome {
-        let node = |member: u32| node_of(nodes, member);
-        match self.others.get(other as usize).copied() {
-            Some(Op::Part(member, write)) => match writer.values.part_of(node(member), write) {
-                Some(part) => {
-                    writer.values.push_text(writer.out, part);
-                    Outcome::Written
-                }
-                None => Outcome::Refused,
-            },
-            Some(Op::Distinct(list)) => {
-                let list = self.lists.get(list as usize).map_or(&[][..], Vec::as_slice);
-                writer.distinct(list.iter().map(|&(member, write)| (node(member), write))).into()
-            }
-            Some(Op::Value(member, write)) => writer.perform(Op::Value(node(member), write)),
-            Some(Op::Agent(member)) => writer.perform(Op::Agent(node(member))),
-            Some(other) => writer.perform(other),
-            None => Outcome::Refused,
-        }
-    }
 }
 
-/// Where the values of the members stand, by ordinal.
-pub(crate) type Nodes = [u32; MEMBERS];
-
-#[inline]
-pub(crate) fn node_of(nodes: &Nodes, member: u32) -> u32 {
-    nodes[member as usize % MEMBERS]
-}
-
-/// Finds out the shape of a record.
+/// Finds out the layout of a record.
 struct Shape<'s, 'a> {
     record: &'s Record<'a>,
     recording: &'s Recording,
-    keys: &'s mut Keys,
-    members: Vec<Member>,
-    exact: Vec<Class>,
+    texts: &'s mut Texts,
+    /// How far the raw record has been walked over.
+    at: usize,
+    /// Where the fixed bytes begin that no piece has yet.
+    fixed_from: usize,
+    layout: Layout,
+    /// The nodes of the layout's values.
     nodes: Vec<u32>,
 }
 
 impl Shape<'_, '_> {
-    /// Adds the members of an object, the actor's behind the actor.
+    /// Walks over the members of an object, and over the actor's where it stands.
     fn add(&mut self, object: u32, actor: Option<u32>) -> Option<()> {
-        for (key, value) in self.record.members(object) {
-            let class = if Some(value) == actor {
-                Class::Actor(self.record.members(value).count())
-            } else {
-                self.class(value)?
-            };
-            let kind = match class {
-                Class::Blank => Kind::Blank,
-                Class::Text => Kind::Text,
-                Class::Int => Kind::Int,
-                Class::Bool => Kind::Bool,
-                Class::Container => Kind::Container,
-                Class::ExactText(_) | Class::ExactInt(_) | Class::ExactBool(_) | Class::Actor(_) => {
-                    Kind::Exact
-                }
-            };
-            let exact = u8::try_from(self.exact.len()).ok()?;
-            if kind == Kind::Exact {
-                self.exact.push(class);
+        for (_, node) in self.record.members(object) {
+            let key = self.string()?;
+            self.at = key.end + 1;
+            self.at += self
+                .rest()
+                .iter()
+                .take_while(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n'))
+                .count();
+            if Some(node) == actor {
+                self.add(node, None)?;
+                continue;
             }
-            self.members.push(Member { key: self.keys.id(self.record.text(key)?)?, kind, exact });
-            self.nodes.push(value);
-            if Some(value) == actor {
-                self.add(value, None)?;
-            }
+            let raw = self.value()?;
+            let exact = self.recording.exact.contains(&node);
+            let then = match self.record.scalar(node) {
+                _ if exact || self.record.is_empty(node) => continue,
+                Some(Scalar::Text(_)) => Then::Text,
+                Some(Scalar::Int(_)) => Then::Int,
+                Some(Scalar::Bool(_)) => Then::Bool,
+                _ => return None,
+            };
+            let inside = if then == Then::Text { raw.start + 1..raw.end - 1 } else { raw };
+            self.piece(inside, then)?;
+            self.nodes.push(node);
         }
         Some(())
     }
 
-    fn class(&self, node: u32) -> Option<Class> {
-        if self.record.is_empty(node) {
-            return Some(Class::Blank);
+    /// Ends a run of fixed bytes with what stands at `value`.
+    fn piece(&mut self, value: Range<usize>, then: Then) -> Option<()> {
+        if self.layout.len() > MEMBERS {
+            return None;
         }
-        let exact = self.recording.exact.contains(&node);
-        Some(match (self.record.scalar(node), exact) {
-            (None, false) => Class::Container,
-            (Some(Scalar::Text(_)), false) => Class::Text,
-            (Some(Scalar::Text(text)), true) => Class::ExactText(text.into()),
-            (Some(Scalar::Int(_)), false) => Class::Int,
-            (Some(Scalar::Int(value)), true) => Class::ExactInt(value),
-            (Some(Scalar::Bool(_)), false) => Class::Bool,
-            (Some(Scalar::Bool(value)), true) => Class::ExactBool(value),
-            _ => return None,
-        })
+        let (start, len) = self.texts.place(self.record.raw.get(self.fixed_from..value.start)?)?;
+        self.layout.push(Piece { start, len, then });
+        self.fixed_from = value.end;
+        Some(())
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.record.raw.get(self.at..).unwrap_or_default()
+    }
+
+    /// The inside of the next string.
+    fn string(&self) -> Option<Range<usize>> {
+        let start = self.at + memchr::memchr(b'"', self.rest())? + 1;
+        let len = memchr::memchr(b'"', self.record.raw.get(start..)?)?;
+        Some(start..start + len)
+    }
+
+    /// Walks over a value, which begins here.
+    fn value(&mut self) -> Option<Range<usize>> {
+        let (start, mut depth) = (self.at, 0_usize);
+        loop {
+            match self.rest().first()? {
+                b'"' => self.at = self.string()?.end + 1,
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                _ => {
+                    self.at +=
+                        self.rest().iter().take_while(|byte| !b"\"{}[], \t\r\n".contains(byte)).count().max(1)
+                }
+            }
+            if depth == 0 {
+                return Some(start..self.at);
+            }
+        }
     }
 }

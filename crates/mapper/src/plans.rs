@@ -1,155 +1,104 @@
 //! All plans: which one a record gets, and which records are worth one.
 //!
-//! Most records are told by a glance to be like one of the last two of their kind. Others are walked over once for their
-//! outline, by which plans are kept. What is met often without a plan gets one; what is not used any more makes room.
+//! What is met often without a plan gets one; what is not used any more makes room.
 
-use hashbrown::HashMap;
 use simd_json::{Node, StaticNode};
 
 use crate::enrich::GeoDatabases;
 use crate::fragments::Addresses;
-use crate::plan::{AddressShape, Common, MEMBERS, Nodes, Plan, node_of};
+use crate::layout::Layouts;
+use crate::plan::{AddressShape, Plan, Texts};
 use crate::record::Record;
 use crate::value::Values;
 
 /// Plans kept; when they are more, those not used lately make room.
-const PLANS: usize = 2048;
-/// Plans of one outline: they differ in the very values something depends on.
+const PLANS: usize = 4096;
+/// Plans of one layout: they differ in the parts that texts have, and in what is known of the address.
 const VARIANTS: usize = 32;
 /// Counters for outlines without a plan; a power of two.
 const STRANGERS: usize = 1 << 15;
-/// Places for guesses; a power of two.
-const GUESSES: usize = 1 << 12;
 /// A plan is worth its making when its outline has been met this often.
-const FAMILIAR: u8 = 16;
+const FAMILIAR: u8 = 4;
+/// From here on a counter stands for an outline that plans do not help.
+const HOPELESS: u8 = 128;
 /// After so many records without a plan all counters are halved, so that the past fades.
 const FADING: u32 = 1 << 15;
+/// Records with more members are not worth counting.
+const MEMBERS: usize = 64;
 
 /// All plans, and what is known of records without one.
 pub(crate) struct Plans {
-    /// By outline, which plans have it.
-    by_outline: HashMap<u64, Vec<u16>, foldhash::fast::FixedState>,
+    layouts: Layouts,
     plans: Vec<Plan>,
-    pub(crate) common: Common,
-    /// By what can be seen at a glance, the two plans that fitted last.
-    guesses: Vec<[u16; 2]>,
-    /// Where the value of `type` stood in the last record that had a plan.
-    type_node: u32,
+    pub(crate) texts: Texts,
     /// How often outlines without a plan were met; several may share a counter.
     strangers: Vec<u8>,
     strangers_met: u32,
-    nodes: Nodes,
 }
 
-/// What a record looks like from afar: a hash of its type, its actor's kind, the lengths of its keys and the kinds of
-/// its values.
+/// A hash of what a record looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outline(u64);
 
-/// A plan that a record fits, where the record's members stand, and the actor's address: node, text and what is known.
+/// A plan that a record fits, and the actor's address: its node, its text and what is known of it.
 pub(crate) struct Fit<'p, 'a> {
     pub(crate) plan: &'p Plan,
-    pub(crate) nodes: &'p Nodes,
-    pub(crate) common: &'p Common,
+    pub(crate) texts: &'p Texts,
     pub(crate) address: Option<(u32, &'a str, u32)>,
 }
 
 impl Plans {
     pub(crate) fn new() -> Self {
         Self {
-            by_outline: HashMap::default(),
+            layouts: Layouts::new(),
             plans: Vec::new(),
-            common: Common::default(),
-            guesses: vec![[u16::MAX; 2]; GUESSES],
-            type_node: 0,
+            texts: Texts::default(),
             strangers: vec![0; STRANGERS],
             strangers_met: 0,
-            nodes: [0; MEMBERS],
         }
     }
 
-    /// The plan for a record.
-    ///
-    /// # Errors
-    ///
-    /// There is none; the outline is what to learn by, unless the record has too many members to be planned.
+    /// Takes a record apart by its layout, if that is known; answers its plans.
     #[inline]
-    pub(crate) fn find<'a>(
-        &mut self,
-        values: &Values<'_, 'a>,
-        addresses: &mut Addresses,
-        geo: &GeoDatabases,
-    ) -> Result<Fit<'_, 'a>, Option<Outline>> {
-        let record = values.record;
-        let glance = self.glance(record);
-        for guess in self.guesses[glance] {
-            if let Some(address) = self.try_plan(guess, values, addresses, geo) {
-                let plan = &self.plans[usize::from(guess)];
-                return Ok(Fit { plan, nodes: &self.nodes, common: &self.common, address });
-            }
-        }
-        let Some((outline, type_node)) = outline(record) else { return Err(None) };
-        self.type_node = type_node;
-        let variants = self.by_outline.get(&outline.0).map_or(0, Vec::len);
-        for at in 0..variants {
-            let plan =
-                self.by_outline.get(&outline.0).and_then(|plans| plans.get(at)).copied().unwrap_or(u16::MAX);
-            if let Some(address) = self.try_plan(plan, values, addresses, geo) {
-                let guesses = &mut self.guesses[glance];
-                *guesses = [plan, guesses[0]];
-                let plan = &self.plans[usize::from(plan)];
-                return Ok(Fit { plan, nodes: &self.nodes, common: &self.common, address });
-            }
-        }
-        Err(Some(outline))
-    }
-
-    /// What can be seen of a record without walking over it: its type, its size, and what its last values are like.
-    #[inline]
-    fn glance(&self, record: &Record<'_>) -> usize {
-        let type_text = record.text(self.type_node).unwrap_or_default();
-        let mut hash = mix(sample(type_text.as_bytes()), record.nodes.len() as u64);
-        for node in record.nodes.iter().rev().take(12) {
-            let kind = match node {
-                Node::Static(StaticNode::Null) => 1,
-                Node::String(text) => u64::from(text.is_empty()),
-                // Numbers that look like a status decide outcomes.
-                Node::Static(StaticNode::I64(status @ 100..600)) => *status as u64,
-                Node::Static(StaticNode::Bool(value)) => 2 + u64::from(*value),
-                _ => 4,
-            };
-            hash = hash.rotate_left(3) ^ kind;
-        }
-        mix(hash, 0) as usize >> 40 & (GUESSES - 1)
-    }
-
-    /// Whether a plan fits; then the actor's address.
-    #[inline]
-    fn try_plan<'a>(
-        &mut self,
-        plan: u16,
-        values: &Values<'_, 'a>,
-        addresses: &mut Addresses,
-        geo: &GeoDatabases,
-    ) -> Option<Option<(u32, &'a str, u32)>> {
-        let plan = self.plans.get_mut(usize::from(plan))?;
-        if !plan.fits(&self.common, values, &mut self.nodes) {
+    pub(crate) fn recognise<'a>(&self, raw: &'a [u8], values: &mut Vec<Node<'a>>) -> Option<&[u16]> {
+        if self.layouts.is_empty() {
             return None;
         }
-        let address = match plan.address {
-            None => None,
-            Some((member, shape)) => {
-                let node = node_of(&self.nodes, member);
-                let text = values.record.text(node)?;
-                let known = addresses.find(text, geo);
-                if addresses.get(known).map(AddressShape::of) != Some(shape) {
-                    return None;
-                }
-                Some((node, text, known))
+        // No value has the number 0, which stands for none in many places.
+        values.push(Node::Static(StaticNode::Null));
+        self.layouts.walk(raw, &self.texts, values)
+    }
+
+    /// The one of some plans that a record fits, `plans` being those of its layout.
+    #[inline]
+    pub(crate) fn choose<'a>(
+        &self,
+        plans: &[u16],
+        values: &Values<'_, 'a>,
+        addresses: &mut Addresses,
+        geo: &GeoDatabases,
+    ) -> Option<Fit<'_, 'a>> {
+        let mut known = None;
+        for plan in plans {
+            let plan = self.plans.get(usize::from(*plan))?;
+            if !plan.fits(values) {
+                continue;
             }
-        };
-        plan.used = true;
-        Some(address)
+            let address = match plan.address {
+                None => None,
+                Some((value, shape)) => {
+                    let text = values.record.text(value)?;
+                    let known = *known.get_or_insert_with(|| addresses.find(text, geo));
+                    if addresses.get(known).map(AddressShape::of) != Some(shape) {
+                        continue;
+                    }
+                    Some((value, text, known))
+                }
+            };
+            plan.used.set(true);
+            return Some(Fit { plan, texts: &self.texts, address });
+        }
+        None
     }
 
     /// Whether a record without a plan is worth one: it takes about ten times as long to make as it saves.
@@ -159,9 +108,10 @@ impl Plans {
             self.strangers_met = 0;
             self.strangers.iter_mut().for_each(|met| *met /= 2);
         }
-        let Some(met) = self.strangers.get_mut((outline.0 >> 32) as usize & (STRANGERS - 1)) else {
+        let Some(met) = self.strangers.get_mut(outline.counter()) else { return false };
+        if *met >= HOPELESS {
             return false;
-        };
+        }
         *met += 1;
         if *met < FAMILIAR {
             return false;
@@ -170,57 +120,72 @@ impl Plans {
         true
     }
 
-    /// Makes room for one more plan; to be called before it is made, since it can make plans forget their keys.
+    /// Remembers that no plan can be made, or would be found.
+    pub(crate) fn give_up(&mut self, outline: Outline) {
+        if let Some(met) = self.strangers.get_mut(outline.counter()) {
+            *met = u8::MAX;
+        }
+    }
+
+    /// Makes room for one more plan; to be called before it is made, since it can make plans forget their texts.
     pub(crate) fn make_room(&mut self) {
-        if self.common.is_full() {
+        if self.texts.is_full() {
             self.clear();
         } else if self.plans.len() >= PLANS {
             self.sweep();
         }
     }
 
-    /// Keeps a plan.
-    pub(crate) fn insert(&mut self, plan: Plan) {
-        let variants = self.by_outline.entry(plan.outline.0).or_default();
-        if variants.len() < VARIANTS {
-            variants.push(self.plans.len() as u16);
-            self.plans.push(plan);
+    /// Keeps a plan; false if records like `raw` would not be written by it.
+    pub(crate) fn insert(&mut self, plan: Plan, raw: &[u8]) -> bool {
+        let like = self.layouts.of(&plan.layout, &self.texts);
+        if like.len() >= VARIANTS || like.iter().any(|other| self.plans[usize::from(*other)].is_like(&plan)) {
+            return false;
         }
+        let number = self.plans.len() as u16;
+        self.layouts.add(&plan.layout, &self.texts, number);
+        self.plans.push(plan);
+        // Of two layouts that both fit, the longer fixed bytes win, and they may be another layout's.
+        self.layouts.walk(raw, &self.texts, &mut Vec::new()).is_some_and(|plans| plans.contains(&number))
     }
 
     /// Forgets the plans not used since the last time, or all if there are none such.
     #[cold]
     fn sweep(&mut self) {
-        self.plans.retain_mut(|plan| std::mem::replace(&mut plan.used, false));
+        self.plans.retain_mut(|plan| plan.used.replace(false));
         if self.plans.len() >= PLANS {
             self.clear();
         }
-        self.by_outline.clear();
-        self.guesses.fill([u16::MAX; 2]);
-        for (at, plan) in self.plans.iter().enumerate() {
-            self.by_outline.entry(plan.outline.0).or_default().push(at as u16);
+        self.layouts = Layouts::new();
+        for (number, plan) in self.plans.iter().enumerate() {
+            self.layouts.add(&plan.layout, &self.texts, number as u16);
         }
     }
 
     /// Forgets all plans.
     pub(crate) fn clear(&mut self) {
         self.plans.clear();
-        self.common.clear();
-        self.by_outline.clear();
-        self.guesses.fill([u16::MAX; 2]);
+        self.layouts = Layouts::new();
+        self.texts.clear();
     }
 }
 
-/// Walks over a record once; answers the outline and the node of its `type`, or nothing if it has too many members to be
-/// planned.
-fn outline(record: &Record<'_>) -> Option<(Outline, u32)> {
+impl Outline {
+    fn counter(self) -> usize {
+        (self.0 >> 32) as usize & (STRANGERS - 1)
+    }
+}
+
+/// What a record looks like from afar: a hash of its types, the lengths of its keys and the kinds of its values. Nothing if
+/// no plan can be made of it.
+pub(crate) fn outline(record: &Record<'_>) -> Option<Outline> {
     let Some(Node::Object { len, .. }) = record.nodes.first() else { return None };
-    let (mut hash, mut type_node, mut members) = (0, 0, 0);
+    let (mut hash, mut members) = (0, 0);
     let (mut left, mut top_left, mut in_actor, mut at) = (*len, 0, false, 1);
     loop {
         if left == 0 {
             if !in_actor {
-                return Some((Outline(hash), type_node));
+                return Some(Outline(hash));
             }
             (left, in_actor) = (top_left, false);
             continue;
@@ -238,9 +203,6 @@ fn outline(record: &Record<'_>) -> Option<(Outline, u32)> {
             Node::String(text) => {
                 if *key == "type" {
                     hash = mix(hash, sample(text.as_bytes()));
-                    if !in_actor {
-                        type_node = at as u32 - 1;
-                    }
                 }
                 2
             }
@@ -251,9 +213,11 @@ fn outline(record: &Record<'_>) -> Option<(Outline, u32)> {
                 5
             }
             Node::Object { count, .. } | Node::Array { count, .. } => {
-                let class = if record.is_empty(at as u32 - 1) { 1 } else { 6 };
+                if !record.is_empty(at as u32 - 1) {
+                    return None;
+                }
                 at += count;
-                class
+                1
             }
         };
         hash = mix(hash, (key.len() as u64) << 3 | class);

@@ -101,6 +101,11 @@ pub(crate) enum Scalar<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// The values of a record that was not parsed.
+    pub(crate) fn of_values(nodes: &'a [Node<'a>], raw: &'a [u8]) -> Self {
+        Self { nodes, exact: None, raw, value: Cell::new(0) }
+    }
+
     pub(crate) fn node(&self, at: u32) -> Node<'a> {
         self.nodes.get(at as usize).copied().unwrap_or(Node::Static(StaticNode::Null))
     }

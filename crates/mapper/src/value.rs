@@ -47,15 +47,19 @@ impl From<bool> for Outcome {
 
 impl<'r, 'a> Values<'r, 'a> {
     pub(crate) fn new(record: &'r Record<'a>) -> Self {
+        Self { is_plain: memchr::memchr(b'\\', record.raw).is_none(), ..Self::plain(record) }
+    }
+
+    /// The same for a record that is known to have no escapes.
+    pub(crate) fn plain(record: &'r Record<'a>) -> Self {
         let url = Cell::new((0, Url::default()));
-        let is_plain = memchr::memchr(b'\\', record.raw).is_none();
         Self {
             record,
             inexact: Cell::new(false),
             duplicate_key: Cell::new(false),
             url,
             at_sign: Cell::new((0, None)),
-            is_plain,
+            is_plain: true,
         }
     }
 

@@ -49,14 +49,28 @@ pub(crate) enum Op {
     Place,
     /// Members of `user_agent`.
     Agent(u32),
-    /// Distinct texts, as items of an array; the number of the list.
-    Distinct(u32),
+    /// Distinct texts, as items of an array; a range of the recording's lists.
+    Distinct { start: u32, end: u32 },
     /// The time of ingestion.
     Ingested,
     /// SHA-256 of the raw record.
     Hash,
     /// The raw record as a JSON string.
     Original,
+}
+
+impl Op {
+    /// The value a step is about, if it is about one.
+    pub(crate) fn node(self) -> Option<u32> {
+        match self {
+            Self::Text(node)
+            | Self::Value(node, _)
+            | Self::Part(node, _)
+            | Self::Say(node)
+            | Self::Agent(node) => Some(node),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Writer<'_, '_, 'a> {
@@ -114,7 +128,7 @@ impl<'a> Writer<'_, '_, 'a> {
                 Ok(text) => push_escaped(self.out, text),
                 Err(_) => return Outcome::Refused,
             },
-            Op::Fixed { .. } | Op::Distinct(_) => return Outcome::Refused,
+            Op::Fixed { .. } | Op::Distinct { .. } => return Outcome::Refused,
         }
         Outcome::Written
     }
@@ -198,7 +212,7 @@ pub(crate) fn push_sha256(out: &mut Out, bytes: &[u8]) {
 pub(crate) struct Recording {
     pub(crate) ops: Vec<Op>,
     pub(crate) text: Vec<u8>,
-    pub(crate) lists: Vec<Vec<(u32, Write)>>,
+    pub(crate) lists: Vec<(u32, Write)>,
     /// Scalars whose very value decided something.
     pub(crate) exact: Vec<u32>,
     /// Texts of which a part was wanted, and which parts they have.
@@ -317,9 +331,9 @@ impl Recorder<'_, '_, '_> {
     /// Appends the distinct texts of a list; false if there are none.
     pub(crate) fn distinct(&mut self, list: &[(u32, Write)]) -> bool {
         if self.recording.is_on {
-            let number = self.recording.lists.len() as u32;
-            self.recording.lists.push(list.to_vec());
-            self.recording.ops.push(Op::Distinct(number));
+            let start = self.recording.lists.len() as u32;
+            self.recording.lists.extend_from_slice(list);
+            self.recording.ops.push(Op::Distinct { start, end: self.recording.lists.len() as u32 });
         }
         let written = self.writer.distinct(list.iter().copied());
         if !written {
