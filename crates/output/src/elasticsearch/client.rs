@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use elasticsearch::auth::Credentials;
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
@@ -84,14 +85,18 @@ impl Client {
     pub fn new(settings: &Settings) -> Result<Self, Fault> {
         let tls = Tls::read(settings)?;
         let node = |url: &elasticsearch::http::Url| {
-            let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone())).timeout(settings.timeout);
+            let mut builder =
+                TransportBuilder::new(SingleNodeConnectionPool::new(url.clone())).timeout(settings.timeout);
             builder = tls.apply(builder)?;
             if is_loopback(url) {
                 // A proxy of the environment would look for it on its own machine.
                 builder = builder.disable_proxy();
             }
             let transport = builder.build().map_err(|error| {
-                unusable(fault::chain(&error), "check `ca_file`, `client_certificate_file` and `client_key_file`")
+                unusable(
+                    fault::chain(&error),
+                    "check `ca_file`, `client_certificate_file` and `client_key_file`",
+                )
             })?;
             Ok(Node { name: url.as_str().trim_end_matches('/').into(), transport })
         };
@@ -129,6 +134,16 @@ impl Client {
             Ok(_) => self.lock().answered(at),
         }
         outcome
+    }
+
+    /// The client library's own way to the first host, with who we are, for management; and what to call that host.
+    #[must_use]
+    pub fn management(&self) -> Option<(Transport, &str)> {
+        let node = self.nodes.first()?;
+        let header = self.authorization.header();
+        let credentials = header
+            .and_then(|header| Some(Credentials::AuthorizationHeader(header.to_str().ok()?.to_owned())));
+        Some((node.transport.clone_with_auth(credentials), &node.name))
     }
 
     /// How many hosts there are.

@@ -167,7 +167,10 @@ impl ElasticsearchConfig {
     pub fn validate(&self) -> Result<Settings, Fault> {
         let urls = self.url.as_slice().iter().map(|url| address(url)).collect::<Result<Vec<_>, _>>()?;
         if urls.is_empty() {
-            return Err(unusable("`url` is an empty list", "name at least one address, like https://localhost:9200"));
+            return Err(unusable(
+                "`url` is an empty list",
+                "name at least one address, like https://localhost:9200",
+            ));
         }
         let encrypted = urls.iter().any(|url| url.scheme() == "https");
         self.check_tls(encrypted)?;
@@ -183,7 +186,10 @@ impl ElasticsearchConfig {
         between("max_bulk_documents", self.max_bulk_documents, 1, 1_000_000)?;
         between("in_flight", self.in_flight, 1, 256)?;
         if self.timeout.0 < Duration::from_millis(100) {
-            return Err(unusable(format!("`timeout` is {}", self.timeout), "give a request some seconds at least"));
+            return Err(unusable(
+                format!("`timeout` is {}", self.timeout),
+                "give a request some seconds at least",
+            ));
         }
         let local = urls.iter().all(is_loopback);
         Ok(Settings {
@@ -198,7 +204,11 @@ impl ElasticsearchConfig {
             linger: self.linger.0,
             in_flight: self.in_flight,
             timeout: self.timeout.0,
-            compression: self.compression.unwrap_or(if local { Compression::None } else { Compression::Gzip }),
+            compression: self.compression.unwrap_or(if local {
+                Compression::None
+            } else {
+                Compression::Gzip
+            }),
             urls,
         })
     }
@@ -281,7 +291,10 @@ fn address(text: &str) -> Result<Url, Fault> {
     const FORM: &str = "write it like https://localhost:9200";
     let url = Url::parse(text).map_err(|error| unusable(format!("`url` is no address: {error}"), FORM))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(unusable("`url` has a user name or a password in it", "use `username` and `password_file`"));
+        return Err(unusable(
+            "`url` has a user name or a password in it",
+            "use `username` and `password_file`",
+        ));
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(unusable(format!("`url` is {text}, which is neither http nor https"), FORM));
@@ -294,7 +307,8 @@ fn address(text: &str) -> Result<Url, Fault> {
 
 /// Elastic's rules for the namespace of a data stream.
 fn check_namespace(namespace: &str) -> Result<(), Fault> {
-    let bad = |c: char| c.is_uppercase() || c.is_whitespace() || c.is_control() || "\\/*?\"<>|,#:-%".contains(c);
+    let bad =
+        |c: char| c.is_uppercase() || c.is_whitespace() || c.is_control() || "\\/*?\"<>|,#:-%".contains(c);
     if namespace.is_empty() || namespace.len() > 100 || namespace.contains(bad) {
         return Err(unusable(
             format!("`namespace` is {namespace:?}"),

@@ -37,7 +37,7 @@ impl Words<'_> {
 
 impl std::fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let reason = shorten(self.reason);
+        let reason = shorten(self.reason, LONGEST_WORDS);
         match (self.kind.is_empty(), reason.is_empty()) {
             (false, false) => write!(f, "{}: {reason}", self.kind),
             (false, true) => f.write_str(self.kind),
@@ -46,10 +46,11 @@ impl std::fmt::Display for Words<'_> {
     }
 }
 
-/// The beginning of a text, cut between characters.
-pub(super) fn shorten(text: &str) -> &str {
+/// The beginning of a text, at most so many bytes, cut between characters.
+pub(super) fn shorten(text: &str, most: usize) -> &str {
     let text = text.trim();
-    &text[..text.floor_char_boundary(LONGEST_WORDS)]
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }
 
 /// What stands in the way of every document, wherever it was said: for the request or for one of its items. `None` means
@@ -57,7 +58,9 @@ pub(super) fn shorten(text: &str) -> &str {
 pub(super) fn of_cluster(status: u16, words: Words<'_>, target: &str) -> Option<(FaultKind, String)> {
     let found = match (status, words.kind) {
         // Without a manager, or while it starts, a cluster blocks everything with 503.
-        (503, "cluster_block_exception") => (FaultKind::Unreachable, "wait for the cluster to have a manager".into()),
+        (503, "cluster_block_exception") => {
+            (FaultKind::Unreachable, "wait for the cluster to have a manager".into())
+        }
         (_, "cluster_block_exception") if words.has("flood") || words.has("allow delete") => (
             FaultKind::Blocked,
             format!("free disk space on the data nodes; {target} is opened for writing again by itself"),
@@ -101,9 +104,11 @@ pub(super) fn of_cluster(status: u16, words: Words<'_>, target: &str) -> Option<
 pub(super) fn of_answer(answer: &Answer, target: &str) -> Fault {
     let json = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
     let text = String::from_utf8_lossy(&answer.body);
-    let words = words(&json).unwrap_or(Words { kind: "", reason: shorten(&text) });
+    let words = words(&json).unwrap_or(Words { kind: "", reason: shorten(&text, LONGEST_WORDS) });
     let (kind, remedy) = match answer.status {
-        413 => (FaultKind::TooLarge, "raise http.max_content_length or the limit of the proxy in between".into()),
+        413 => {
+            (FaultKind::TooLarge, "raise http.max_content_length or the limit of the proxy in between".into())
+        }
         // The issue's own rule: a server that answers 503 is there, and asks for later.
         503 if words.kind != "cluster_block_exception" => (FaultKind::Throttled, String::new()),
         status => of_cluster(status, words, target).unwrap_or_else(|| {
@@ -113,6 +118,11 @@ pub(super) fn of_answer(answer: &Answer, target: &str) -> Fault {
     };
     let cause = format!("{} answered {}: {words}", answer.host, answer.status);
     Fault { kind, cause: cause.trim_end_matches(": ").to_owned(), remedy, retry_after: answer.retry_after }
+}
+
+/// Whether an answer is an error as both servers word it.
+pub(super) fn is_known(answer: &Answer) -> bool {
+    serde_json::from_slice::<Value>(&answer.body).is_ok_and(|json| words(&json).is_some())
 }
 
 /// The error of an answer: an object in both servers, a text where no handler was found or a plugin answered.
@@ -129,7 +139,11 @@ fn words(json: &Value) -> Option<Words<'_>> {
 pub(super) fn of_connection(host: &str, error: &elasticsearch::Error, timeout: Duration) -> Fault {
     if error.is_timeout() {
         let cause = format!("{host} did not answer within {timeout:?}");
-        return Fault::new(FaultKind::Unreachable, cause, "look at the cluster's health; raise `timeout` if it is only slow");
+        return Fault::new(
+            FaultKind::Unreachable,
+            cause,
+            "look at the cluster's health; raise `timeout` if it is only slow",
+        );
     }
     let cause = chain(error);
     let has = |parts: &[&str]| parts.iter().any(|part| cause.contains(part));
@@ -139,8 +153,12 @@ pub(super) fn of_connection(host: &str, error: &elasticsearch::Error, timeout: D
         (FaultKind::Unauthenticated, "use a host name in `url` that the server's certificate has")
     } else if has(&["invalid peer certificate"]) {
         (FaultKind::Unauthenticated, "renew the server's certificate")
-    } else if has(&["CertificateRequired", "UnknownCA", "BadCertificate", "HandshakeFailure", "AccessDenied"]) {
-        (FaultKind::Unauthenticated, "set `client_certificate_file` and `client_key_file` to what the server accepts")
+    } else if has(&["CertificateRequired", "UnknownCA", "BadCertificate", "HandshakeFailure", "AccessDenied"])
+    {
+        (
+            FaultKind::Unauthenticated,
+            "set `client_certificate_file` and `client_key_file` to what the server accepts",
+        )
     } else if has(&["InvalidContentType", "corrupt message", "InvalidMessage"]) {
         (FaultKind::Unreachable, "the server may not speak TLS there: check `https` and the port in `url`")
     } else if has(&["dns error"]) {
@@ -148,7 +166,10 @@ pub(super) fn of_connection(host: &str, error: &elasticsearch::Error, timeout: D
     } else if has(&["Connection refused"]) {
         (FaultKind::Unreachable, "start the server, or check host and port in `url`")
     } else {
-        (FaultKind::Unreachable, "look at the server and at what is between; a server that wants https:// may close too")
+        (
+            FaultKind::Unreachable,
+            "look at the server and at what is between; a server that wants https:// may close too",
+        )
     };
     Fault::new(kind, format!("{host}: {cause}"), remedy)
 }
@@ -156,10 +177,13 @@ pub(super) fn of_connection(host: &str, error: &elasticsearch::Error, timeout: D
 /// An answer came that says nothing about the documents.
 pub(super) fn unreadable(answer: &Answer, why: &str) -> Fault {
     let text = String::from_utf8_lossy(&answer.body);
-    let start = &shorten(&text)[..text.trim().floor_char_boundary(80)];
+    let start = shorten(&text, 80);
     Fault::new(
         FaultKind::Unreachable,
-        format!("{} answered {} with what is no answer of a bulk request ({why}): {start}", answer.host, answer.status),
+        format!(
+            "{} answered {} with what is no answer of a bulk request ({why}): {start}",
+            answer.host, answer.status
+        ),
         "check that `url` is that of the cluster, and what is between",
     )
 }
@@ -171,7 +195,8 @@ pub(super) fn chain(error: &dyn Error) -> String {
     while let Some(error) = next {
         let text = error.to_string();
         // Some errors show their source's text as their own.
-        if !text.starts_with("error sending request") && texts.iter().all(|earlier| !earlier.contains(&text)) {
+        if !text.starts_with("error sending request") && texts.iter().all(|earlier| !earlier.contains(&text))
+        {
             texts.push(text);
         }
         next = error.source();
@@ -205,7 +230,12 @@ mod tests {
         let flood = "index [.ds-x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];";
         let table = [
             (429, "cluster_block_exception", flood, FaultKind::Blocked),
-            (403, "cluster_block_exception", "blocked by: [FORBIDDEN/8/index write (api)];", FaultKind::Blocked),
+            (
+                403,
+                "cluster_block_exception",
+                "blocked by: [FORBIDDEN/8/index write (api)];",
+                FaultKind::Blocked,
+            ),
             (503, "cluster_block_exception", "[SERVICE_UNAVAILABLE/2/no master];", FaultKind::Unreachable),
             (400, "index_closed_exception", "closed", FaultKind::Blocked),
             (404, "index_not_found_exception", "no such index", FaultKind::Missing),
@@ -227,7 +257,9 @@ mod tests {
 
     #[test]
     fn faults_of_a_document_are_its_own() {
-        for name in ["document_parsing_exception", "mapper_parsing_exception", "illegal_argument_exception", ""] {
+        for name in
+            ["document_parsing_exception", "mapper_parsing_exception", "illegal_argument_exception", ""]
+        {
             assert_eq!(kind(400, name, "failed to parse field [x] of type [ip]"), None, "{name}");
         }
     }
@@ -244,7 +276,7 @@ mod tests {
     #[test]
     fn a_long_answer_is_cut_between_characters() {
         let text = "é".repeat(1_000);
-        assert_eq!(shorten(&text).len(), LONGEST_WORDS);
-        assert!(shorten(&text[..800]).len() <= LONGEST_WORDS);
+        assert_eq!(shorten(&text, LONGEST_WORDS).len(), LONGEST_WORDS);
+        assert_eq!((shorten(&text, 3).len(), shorten(" é ", 9), shorten("", 0)), (2, "é", ""));
     }
 }

@@ -127,7 +127,9 @@ impl Elasticsearch {
                 tracing::info!(stream = self.stream, "{words}");
                 false
             }
-            Standing::Unclear(fault) if ground.old.load(Ordering::Acquire) => return Err(blind(fault, &self.stream)),
+            Standing::Unclear(fault) if ground.old.load(Ordering::Acquire) => {
+                return Err(blind(fault, &self.stream));
+            }
             Standing::Unclear(fault) => {
                 tracing::warn!(
                     stream = self.stream,
@@ -162,7 +164,11 @@ impl Elasticsearch {
             }
             self.ground.old.store(true, Ordering::Release);
             if self.ground.unclear.load(Ordering::Acquire) {
-                let fault = Fault::new(FaultKind::Forbidden, format!("{} hides its index templates", answer.host), "");
+                let fault = Fault::new(
+                    FaultKind::Forbidden,
+                    format!("{} hides its index templates", answer.host),
+                    "",
+                );
                 return Err(blind(fault, &self.stream));
             }
         }
@@ -180,7 +186,8 @@ impl Elasticsearch {
         if answer.status != 200 {
             return Err(self.client.fault(&answer, &self.stream));
         }
-        response::outcomes(&answer.body, request.len(), &self.stream).map_err(|why| fault::unreadable(&answer, &why))
+        response::outcomes(&answer.body, request.len(), &self.stream)
+            .map_err(|why| fault::unreadable(&answer, &why))
     }
 }
 

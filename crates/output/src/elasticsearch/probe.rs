@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Elasticsearch;
 use super::client::{Answer, Call};
 use super::config::Flavour;
+use super::fault;
 use super::target::{self, Standing};
 
 /// One thing that was looked at.
@@ -74,8 +75,9 @@ impl Elasticsearch {
         let answer = self.client.send_to(host, Call::get("")).await?;
         match answer.status {
             200 => {}
-            403 => {
-                let words = format!("{} answers, and does not tell these credentials what it is", answer.host);
+            // Not for these credentials, or a server cut down so far that it has no such page; its errors are known.
+            400 | 403 | 405 if fault::is_known(&answer) => {
+                let words = format!("{} answers, and does not say what it is", answer.host);
                 return Ok((None, Finding::Unclear(words)));
             }
             _ => return Err(self.client.fault(&answer, &self.stream)),
@@ -110,7 +112,9 @@ impl Elasticsearch {
                 Ok(Finding::Good(format!("{} knows us as {user}{key}", answer.host)))
             }
             (401 | 429 | 502..=504, _) => Err(self.client.fault(&answer, &self.stream)),
-            (403, _) => Ok(Finding::Unclear(format!("{} does not say who these credentials are", answer.host))),
+            (403, _) => {
+                Ok(Finding::Unclear(format!("{} does not say who these credentials are", answer.host)))
+            }
             // No handler there.
             _ => Ok(Finding::Unclear(format!("{} has no security, or does not tell", answer.host))),
         }
@@ -118,7 +122,8 @@ impl Elasticsearch {
 
     /// Whether we may write. Elasticsearch tells everybody about themselves; OpenSearch has no such question.
     async fn probe_privileges(&self, host: usize) -> Option<Finding> {
-        let body = json!({"index": [{"names": [self.stream], "privileges": ["create_doc", "auto_configure"]}]});
+        let body =
+            json!({"index": [{"names": [self.stream], "privileges": ["create_doc", "auto_configure"]}]});
         let call = Call {
             method: Method::Post,
             body: Some(Bytes::from(body.to_string())),
@@ -131,7 +136,8 @@ impl Elasticsearch {
         };
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let granted = json.get("index")?.get(&self.stream)?.as_object()?;
-        let missing: Vec<_> = granted.iter().filter(|(_, has)| **has != true).map(|(name, _)| name.as_str()).collect();
+        let missing: Vec<_> =
+            granted.iter().filter(|(_, has)| **has != true).map(|(name, _)| name.as_str()).collect();
         if missing.is_empty() {
             return Some(Finding::Good(format!("may write to {}", self.stream)));
         }

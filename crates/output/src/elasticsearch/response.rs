@@ -112,11 +112,15 @@ fn outcome(item: &Item<'_>, target: &str) -> Outcome {
             detail: format!("{target} refused the document, and the server put it into the failure store"),
         }),
         200..=299 => Outcome::Delivered,
-        409 if words.kind.is_empty() || words.kind == "version_conflict_engine_exception" => Outcome::Duplicate,
+        409 if words.kind.is_empty() || words.kind == "version_conflict_engine_exception" => {
+            Outcome::Duplicate
+        }
         status => match fault::of_cluster(status, words, target) {
-            Some((kind, remedy)) => {
-                Outcome::Retry(Fault::new(kind, format!("{target} answered {status} for a document: {words}"), remedy))
-            }
+            Some((kind, remedy)) => Outcome::Retry(Fault::new(
+                kind,
+                format!("{target} answered {status} for a document: {words}"),
+                remedy,
+            )),
             // A status that means neither yes nor no: the document must not be lost by it.
             None if !(400..=499).contains(&status) || status == 409 => Outcome::Retry(Fault::new(
                 FaultKind::Unreachable,
@@ -139,7 +143,7 @@ fn rejection(status: u16, item: &Item<'_>, words: Words<'_>) -> Rejection {
             detail.push_str(&Words { kind, reason }.to_string());
         }
     }
-    Rejection { reason, detail: detail[..detail.floor_char_boundary(LONGEST_DETAIL)].to_owned() }
+    Rejection { reason, detail: fault::shorten(&detail, LONGEST_DETAIL).to_owned() }
 }
 
 /// Reasons quote the document; a dead letter has it anyway.
@@ -166,7 +170,8 @@ mod tests {
         assert_eq!(one(r#"{"status":201}"#), Outcome::Delivered);
         assert_eq!(one(r#"{"status":200,"failure_store":"not_enabled"}"#), Outcome::Delivered);
         assert_eq!(one(r#"{"status":409}"#), Outcome::Duplicate);
-        let conflict = r#"{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"exists"}}"#;
+        let conflict =
+            r#"{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"exists"}}"#;
         assert_eq!(one(conflict), Outcome::Duplicate);
     }
 
@@ -197,11 +202,20 @@ mod tests {
 
     #[test]
     fn what_may_pass_later_is_tried_again() {
-        assert_eq!(retry(r#"{"status":429,"error":{"type":"es_rejected_execution_exception"}}"#), FaultKind::Throttled);
+        assert_eq!(
+            retry(r#"{"status":429,"error":{"type":"es_rejected_execution_exception"}}"#),
+            FaultKind::Throttled
+        );
         assert_eq!(retry(r#"{"status":429}"#), FaultKind::Throttled);
-        assert_eq!(retry(r#"{"status":503,"error":{"type":"unavailable_shards_exception"}}"#), FaultKind::Unreachable);
+        assert_eq!(
+            retry(r#"{"status":503,"error":{"type":"unavailable_shards_exception"}}"#),
+            FaultKind::Unreachable
+        );
         assert_eq!(retry(r#"{"status":500}"#), FaultKind::Unreachable);
-        assert_eq!(retry(r#"{"status":404,"error":{"type":"index_not_found_exception"}}"#), FaultKind::Missing);
+        assert_eq!(
+            retry(r#"{"status":404,"error":{"type":"index_not_found_exception"}}"#),
+            FaultKind::Missing
+        );
         assert_eq!(retry(r#"{"status":403,"error":{"type":"security_exception"}}"#), FaultKind::Forbidden);
         assert_eq!(retry(r#"{"status":403,"error":{"type":"cluster_block_exception"}}"#), FaultKind::Blocked);
         assert_eq!(retry(r#"{"status":302}"#), FaultKind::Unreachable);

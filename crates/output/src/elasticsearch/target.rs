@@ -89,7 +89,10 @@ pub(super) async fn inspect(client: &Client, stream: &str) -> Result<Standing, F
         200 => {
             let found: Streams = parse(&answer)?;
             if let Some(found) = found.data_streams.first() {
-                return Ok(Standing::Ready(format!("data stream {stream}, by the template {}", found.template)));
+                return Ok(Standing::Ready(format!(
+                    "data stream {stream}, by the template {}",
+                    found.template
+                )));
             }
         }
         404 => no_plain_index(client, stream).await?,
@@ -178,7 +181,9 @@ mod tests {
     #[test]
     fn patterns_cover_names() {
         let name = "logs-anthropic.audit-default";
-        for pattern in ["*", "logs-*-*", "logs-anthropic.audit-*", name, "*anthropic*", "logs-*-default", "l*d*t"] {
+        for pattern in
+            ["*", "logs-*-*", "logs-anthropic.audit-*", name, "*anthropic*", "logs-*-default", "l*d*t"]
+        {
             assert!(matches(pattern, name), "{pattern}");
         }
         for pattern in ["", "logs-", "metrics-*", "logs-anthropic.audit-*x", "*anthropic", "logs-*-*-*-*"] {

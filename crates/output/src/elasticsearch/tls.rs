@@ -47,7 +47,8 @@ impl Tls {
         if self.accept_any {
             builder = builder.cert_validation(CertificateValidation::None);
         } else if let Some(pem) = &self.authorities {
-            let chain = Certificate::from_pem(pem).map_err(|error| unusable(error.to_string(), "check `ca_file`"))?;
+            let chain =
+                Certificate::from_pem(pem).map_err(|error| unusable(error.to_string(), "check `ca_file`"))?;
             builder = builder.cert_validation(CertificateValidation::Full(chain));
         }
         if let Some(pem) = &self.identity {

@@ -135,13 +135,20 @@ async fn too_large_is_split_down_to_the_document_that_is() {
     assert_eq!(fake.ids(), ["a", "c", "d"]);
 }
 
+/// The body is larger than what the system buffers, so that the answer comes while it is still being sent.
 #[tokio::test]
 async fn a_server_that_refuses_the_body_unread_is_understood() {
     let fake = FakeElasticsearch::start().await;
     fake.trouble(Trouble::StatusUnread(413));
-    let log = deliver(&sink(&fake), &numbered(50)).await;
+    let filler = "x".repeat(4 << 20);
+    let mut builder = DocumentsBuilder::default();
+    for id in ["a", "b"] {
+        builder.lines.extend_from_slice(json!({"filler": filler}).to_string().as_bytes());
+        builder.push(id, "", None);
+    }
+    let log = deliver(&sink(&fake), &Arc::new(builder.finish())).await;
     assert_eq!(log.faults[0].kind, FaultKind::TooLarge, "{log:?}");
-    assert_eq!(fake.ids(), ids(50));
+    assert_eq!(fake.ids(), ["a", "b"]);
 }
 
 #[tokio::test]
@@ -189,7 +196,10 @@ async fn a_missing_right_is_named_with_its_index() {
     let (log, _) = survives(Trouble::Status(403, "", body.to_string()), FaultKind::Forbidden).await;
     let fault = &log.faults[0];
     assert!(fault.cause.contains("indices:data/write/bulk"), "{fault}");
-    assert!(fault.remedy.contains("create_doc") && fault.remedy.contains("logs-anthropic.audit-default"), "{fault}");
+    assert!(
+        fault.remedy.contains("create_doc") && fault.remedy.contains("logs-anthropic.audit-default"),
+        "{fault}"
+    );
 }
 
 #[tokio::test]

@@ -42,10 +42,22 @@ async fn faults_of_the_index_make_no_dead_letters() {
     let table = [
         (404, "index_not_found_exception", "no such index [x]", FaultKind::Missing, "setup"),
         (429, "cluster_block_exception", flood, FaultKind::Blocked, "free disk space"),
-        (403, "cluster_block_exception", "blocked by: [FORBIDDEN/8/index write (api)];", FaultKind::Blocked, "index.blocks"),
+        (
+            403,
+            "cluster_block_exception",
+            "blocked by: [FORBIDDEN/8/index write (api)];",
+            FaultKind::Blocked,
+            "index.blocks",
+        ),
         (400, "index_closed_exception", "closed", FaultKind::Blocked, "open"),
         (403, "security_exception", "action is unauthorized", FaultKind::Forbidden, "create_doc"),
-        (400, "illegal_argument_exception", "pipeline with id [p] does not exist", FaultKind::Missing, "pipeline"),
+        (
+            400,
+            "illegal_argument_exception",
+            "pipeline with id [p] does not exist",
+            FaultKind::Missing,
+            "pipeline",
+        ),
         (400, "validation_exception", "this action would add [2] shards", FaultKind::Blocked, "index"),
     ];
     for (status, kind, reason, expected, remedy) in table {

@@ -1,7 +1,10 @@
 //! The same against real servers, where their addresses are in the environment: what the fake only believes.
 //!
-//! The template is a small one of the test's own, for a namespace of the test's own, so that it needs nothing installed and
-//! leaves nothing behind.
+//! The template is a small one of the test's own, for a namespace of the test's own, so that it needs nothing installed.
+//! `ELASTICSEARCH_TIGHT_URL` is a node that is soon full, started with `thread_pool.write.queue_size=1`,
+//! `thread_pool.write.size=1`, `indexing_pressure.memory.limit=2mb` and `http.max_content_length=200kb`.
+//! `ELASTICSEARCH_SECURED_URL` is one with `xpack.security.enabled=true`, and `ELASTICSEARCH_SECURED_USER` and
+//! `ELASTICSEARCH_SECURED_PASSWORD` are a superuser's.
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
@@ -30,6 +33,17 @@ async fn stored(sink: &Elasticsearch) -> Vec<String> {
     ids
 }
 
+/// An index template for one data stream.
+fn definition(stream: &str) -> Value {
+    json!({
+        "index_patterns": [stream], "priority": 900, "data_stream": {},
+        "template": {
+            "settings": {"number_of_replicas": 0},
+            "mappings": {"properties": {"@timestamp": {"type": "date"}, "number": {"type": "long"}}},
+        },
+    })
+}
+
 async fn live(variable: &str) {
     let Ok(url) = std::env::var(variable) else {
         println!("skipped: {variable} is not set");
@@ -46,14 +60,7 @@ async fn live(variable: &str) {
     assert_eq!(fault.kind, FaultKind::Missing, "{fault}");
     assert!(sink.probe().await.iter().any(|finding| matches!(finding, Finding::Bad(_))));
 
-    let body = json!({
-        "index_patterns": [sink.stream()], "priority": 900, "data_stream": {},
-        "template": {
-            "settings": {"number_of_replicas": 0},
-            "mappings": {"properties": {"@timestamp": {"type": "date"}, "number": {"type": "long"}}},
-        },
-    });
-    assert_eq!(manage(&sink, Method::Put, &template, Some(body)).await, 200);
+    assert_eq!(manage(&sink, Method::Put, &template, Some(definition(sink.stream()))).await, 200);
     let log = deliver(&sink, &numbered(200)).await;
     assert!(log.faults.is_empty() && log.retries.is_empty() && log.duplicates == 0, "{log:?}");
     let log = deliver(&open(config("none")).unwrap(), &numbered(201)).await;
@@ -63,7 +70,9 @@ async fn live(variable: &str) {
     // One document that the mapping refuses, between two that it takes; and ids that no index takes.
     let mut builder = DocumentsBuilder::default();
     let longest = "x".repeat(600);
-    for (id, number) in [("good", json!(1)), ("bad", json!({"a": 1})), (longest.as_str(), json!(2)), ("", json!(3))] {
+    for (id, number) in
+        [("good", json!(1)), ("bad", json!({"a": 1})), (longest.as_str(), json!(2)), ("", json!(3))]
+    {
         let document = json!({"@timestamp": "2026-01-02T03:04:05.678901Z", "number": number});
         builder.lines.extend_from_slice(document.to_string().as_bytes());
         builder.push(id, "", None);
@@ -108,4 +117,130 @@ async fn elasticsearch_does_what_the_fake_does() {
 #[tokio::test]
 async fn opensearch_does_what_the_fake_does() {
     live("OPENSEARCH_URL").await;
+}
+
+/// What a node answers that cannot keep up, and what it refuses for its size, as it says it itself.
+#[tokio::test]
+async fn a_node_that_is_full_loses_nothing() {
+    let Ok(url) = std::env::var("ELASTICSEARCH_TIGHT_URL") else {
+        println!("skipped: ELASTICSEARCH_TIGHT_URL is not set");
+        return;
+    };
+    println!("live: ELASTICSEARCH_TIGHT_URL={url}");
+    let namespace = format!("tight{}", std::process::id());
+    let sink = Arc::new(open(json!({"url": url, "namespace": namespace, "compression": "none"})).unwrap());
+    let template = format!("_index_template/anthropic-ecs-{namespace}");
+    assert_eq!(manage(&sink, Method::Put, &template, Some(definition(sink.stream()))).await, 200);
+
+    // A body beyond the limit is split; one document beyond it is refused.
+    let mut builder = DocumentsBuilder::default();
+    for (id, filler) in [("large", 300_000), ("b", 90_000), ("c", 90_000), ("d", 90_000)] {
+        let document = json!({"@timestamp": "2026-01-02T03:04:05.678901Z", "filler": "x".repeat(filler)});
+        builder.lines.extend_from_slice(document.to_string().as_bytes());
+        builder.push(id, "", None);
+    }
+    let log = deliver(&sink, &Arc::new(builder.finish())).await;
+    println!("{:?}", log.faults);
+    assert!(log.faults.iter().all(|fault| fault.kind == FaultKind::TooLarge), "{log:?}");
+    assert_eq!(log.rejected.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["large"]);
+
+    // More at a time than it takes.
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..60 {
+        let sink = Arc::clone(&sink);
+        tasks.spawn(async move {
+            let ids: Vec<_> = (0..400).map(|number| format!("t{task}_{number}")).collect();
+            let documents = documents(ids.iter().map(String::as_str));
+            deliver(&sink, &documents).await
+        });
+    }
+    let logs = tasks.join_all().await;
+    let faults = logs.iter().flat_map(|log| log.faults.iter().chain(&log.retries));
+    let kinds: std::collections::BTreeMap<String, usize> =
+        faults.fold(Default::default(), |mut kinds, fault| {
+            *kinds
+                .entry(format!("{:?} {}", fault.kind, &fault.cause[..fault.cause.len().min(150)]))
+                .or_default() += 1;
+            kinds
+        });
+    println!("{kinds:#?}");
+    assert!(logs.iter().all(|log| log.rejected.is_empty() && log.duplicates == 0));
+    manage(&sink, Method::Post, &format!("{}/_refresh", sink.stream()), None).await;
+    let answer = sink.client().send(Call::get(&format!("{}/_count", sink.stream()))).await.unwrap();
+    let json: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(json["count"], 3 + 60 * 400);
+}
+
+/// Users and keys as a real server treats them.
+#[tokio::test]
+async fn keys_may_do_what_they_may() {
+    let variable = |name: &str| std::env::var(format!("ELASTICSEARCH_SECURED_{name}"));
+    let [Ok(url), Ok(user), Ok(password)] = ["URL", "USER", "PASSWORD"].map(variable) else {
+        println!("skipped: ELASTICSEARCH_SECURED_URL, _USER and _PASSWORD are not set");
+        return;
+    };
+    println!("live: ELASTICSEARCH_SECURED_URL={url}");
+    let namespace = format!("secured{}", std::process::id());
+    let open_with = |mut config: Value| {
+        config["url"] = json!(url);
+        config["namespace"] = json!(namespace);
+        open(config).unwrap()
+    };
+    let one = all(&documents(["one"]));
+
+    for config in [json!({}), json!({"username": user, "password": "wrong"}), json!({"api_key": "id:wrong"})]
+    {
+        let fault = open_with(config.clone()).write(&one).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Unauthenticated, "{fault}");
+        println!("{fault}");
+        let findings = open_with(config).probe().await;
+        let [Finding::Bad(fault)] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!(fault.kind, FaultKind::Unauthenticated, "{fault}");
+    }
+
+    let admin = open_with(json!({"username": user, "password": password}));
+    let template = format!("_index_template/anthropic-ecs-{namespace}");
+    assert_eq!(manage(&admin, Method::Put, &template, Some(definition(admin.stream()))).await, 200);
+    let key = async |name: &str, privileges: Value| {
+        let role = json!({"indices": [{"names": ["logs-anthropic.audit-*"], "privileges": privileges}]});
+        let body = json!({"name": name, "role_descriptors": {"stage": role}}).to_string();
+        let call = Call { method: Method::Post, body: Some(body.into()), ..Call::get("_security/api_key") };
+        let answer = admin.client().send(call).await.unwrap();
+        let json: Value = serde_json::from_slice(&answer.body).unwrap();
+        json["encoded"].as_str().unwrap().to_owned()
+    };
+
+    let reader = open_with(json!({"api_key": key("reader", json!(["read"])).await}));
+    match reader.write(&one).await {
+        Err(fault) => assert_eq!(fault.kind, FaultKind::Forbidden, "{fault}"),
+        Ok(outcomes) => {
+            let [Outcome::Retry(fault)] = &outcomes[..] else { panic!("{outcomes:?}") };
+            assert_eq!(fault.kind, FaultKind::Forbidden, "{fault}");
+            println!("{fault}");
+        }
+    }
+    let findings = reader.probe().await;
+    println!("{findings:#?}");
+    assert!(
+        findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::Bad(fault) if fault.kind == FaultKind::Forbidden)),
+        "{findings:?}"
+    );
+
+    let writer = open_with(json!({"api_key": key("writer", json!(["create_doc", "auto_configure"])).await}));
+    let log = deliver(&writer, &numbered(100)).await;
+    assert!(log.faults.is_empty() && log.retries.is_empty(), "{log:?}");
+    assert_eq!(stored(&admin).await, ids(100));
+    let log = deliver(&writer, &numbered(100)).await;
+    assert_eq!(log.duplicates, 100);
+    let findings = writer.probe().await;
+    println!("{findings:#?}");
+    assert!(!findings.iter().any(|finding| matches!(finding, Finding::Bad(_))), "{findings:?}");
+
+    let body = Some(json!({"name": "writer"}));
+    assert_eq!(manage(&admin, Method::Delete, "_security/api_key", body).await, 200);
+    let fault = writer.write(&one).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unauthenticated, "{fault}");
+    println!("{fault}");
 }

@@ -94,7 +94,8 @@ async fn deliver(sink: &Elasticsearch, documents: &Arc<Documents>) -> Log {
                     let (left, right) = which.split_at(which.len() / 2);
                     if left.is_empty() {
                         let id = documents.get(right[0] as usize).unwrap().id.to_owned();
-                        log.rejected.push((id, Rejection { reason: "too large".into(), detail: String::new() }));
+                        log.rejected
+                            .push((id, Rejection { reason: "too large".into(), detail: String::new() }));
                     } else {
                         open.extend([left.to_vec(), right.to_vec()]);
                     }

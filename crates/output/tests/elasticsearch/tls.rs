@@ -40,12 +40,14 @@ impl Authority {
         }
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let provider = Arc::new(ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
         let builder = if client_certificate {
             let mut roots = RootCertStore::empty();
             roots.add(self.issuer.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
             builder.with_client_cert_verifier(verifier)
         } else {
             builder.with_no_client_auth()
@@ -57,7 +59,8 @@ impl Authority {
     /// Files with a certificate and a key for a client.
     fn client(&self) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["stage".to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let certificate =
+            CertificateParams::new(["stage".to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
         let (certificate_file, key_file) =
             (self.files.path().join("client.pem"), self.files.path().join("client.key"));
         std::fs::write(&certificate_file, certificate.pem()).unwrap();

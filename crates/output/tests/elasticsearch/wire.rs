@@ -1,5 +1,8 @@
 //! What goes over the wire: paths, headers, compression; and configurations that make no sense.
 
+use elasticsearch::http::Method;
+use elasticsearch::http::headers::HeaderMap;
+
 use super::*;
 
 #[tokio::test]
@@ -59,6 +62,12 @@ async fn each_way_to_say_who_we_are_has_its_header() {
         config["url"] = json!(fake.url());
         let sink = open(config).unwrap();
         assert!(deliver(&sink, &numbered(1)).await.faults.is_empty(), "{expected}");
+        let (transport, host) = sink.client().management().unwrap();
+        assert_eq!(host, fake.url());
+        let path = "_security/_authenticate";
+        let answer =
+            transport.send(Method::Get, path, HeaderMap::new(), None::<&()>, None::<()>, None).await.unwrap();
+        assert_eq!(answer.status_code(), 200, "management is known by the same name");
         assert!(!format!("{sink:?}").contains(expected.split(' ').nth(1).unwrap()), "a secret was shown");
     }
 }
@@ -121,7 +130,10 @@ fn configurations_that_make_no_sense_are_refused_by_name() {
         (json!({"url": "https://es", "client_key_file": "f"}), "`client_certificate_file`"),
         (json!({"ca_file": "f"}), "`ca_file`"),
         (json!({"danger_accept_invalid_certificates": true}), "https"),
-        (json!({"url": "https://es", "ca_file": "f", "danger_accept_invalid_certificates": true}), "contradict"),
+        (
+            json!({"url": "https://es", "ca_file": "f", "danger_accept_invalid_certificates": true}),
+            "contradict",
+        ),
         (json!({"namespace": "Upper"}), "`namespace`"),
         (json!({"namespace": ""}), "`namespace`"),
         (json!({"namespace": "a-b"}), "`namespace`"),

@@ -372,7 +372,9 @@ fn answer(state: &mut State, seen: &Seen, trouble: Option<&Trouble>) -> Reply {
         path if path.starts_with("/_data_stream/") && state.data_stream => {
             reply(200, &json!({"data_streams": [{"name": "x", "template": "ours"}]}))
         }
-        path if path.starts_with("/_data_stream/") => refusal(404, "index_not_found_exception", "no such index"),
+        path if path.starts_with("/_data_stream/") => {
+            refusal(404, "index_not_found_exception", "no such index")
+        }
         _ if seen.method == "HEAD" => reply(if state.plain_index { 200 } else { 404 }, &json!({})),
         _ => reply(400, &json!({"error": "no handler found for uri"})),
     }
