@@ -59,7 +59,7 @@ impl Elasticsearch {
         findings.push(match target::inspect(&self.client, &self.stream).await {
             Ok(Standing::Ready(words)) => Finding::Good(words),
             Ok(Standing::Unclear(fault)) => Finding::Unclear(format!(
-                "these credentials may not look at data streams and index templates: {}",
+                "whether the index template is there cannot be seen without the cluster privilege monitor: {}",
                 fault.cause
             )),
             Err(fault) => Finding::Bad(fault),
