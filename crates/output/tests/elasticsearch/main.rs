@@ -2,6 +2,14 @@
 //!
 //! What is shown is what the fake has in the end: every document once, whatever happened on the way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may panic"
+)]
+
 mod faults;
 mod items;
 mod live;
