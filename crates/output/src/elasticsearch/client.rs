@@ -26,6 +26,10 @@ use super::tls::Tls;
 /// What is said to the server about us.
 const AGENT: &str = concat!("anthropic-ecs/", env!("CARGO_PKG_VERSION"));
 
+/// The most time for a question that sends nothing. Writers wait for some of them, and a host that is lost without a word
+/// should not hold them up for as long as a large request may take.
+const QUESTION: Duration = Duration::from_secs(10);
+
 /// The hosts of a cluster, and who we are to them.
 #[derive(Debug)]
 pub struct Client {
@@ -124,10 +128,9 @@ impl Client {
         let Some(node) = self.nodes.get(at) else {
             return Err(unusable("no host is configured", "set `url`"));
         };
-        let outcome = match self.exchange(node, call).await {
-            Ok(answer) => Ok(answer),
-            Err(error) => Err(fault::of_connection(&node.name, &error, self.timeout)),
-        };
+        let timeout = if call.body.is_some() { self.timeout } else { self.timeout.min(QUESTION) };
+        let exchange = self.exchange(node, call, timeout).await;
+        let outcome = exchange.map_err(|error| fault::of_connection(&node.name, &error, timeout));
         match &outcome {
             // A gateway, or a node that has no cluster: others may be better off.
             Ok(Answer { status: 502..=504, .. }) | Err(_) => self.lock().failed(at, Instant::now()),
@@ -160,7 +163,12 @@ impl Client {
         fault
     }
 
-    async fn exchange(&self, node: &Node, call: Call<'_>) -> Result<Answer, elasticsearch::Error> {
+    async fn exchange(
+        &self,
+        node: &Node,
+        call: Call<'_>,
+        timeout: Duration,
+    ) -> Result<Answer, elasticsearch::Error> {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(authorization) = self.authorization.header() {
@@ -172,8 +180,10 @@ impl Client {
         if call.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let response: Response =
-            node.transport.send(call.method, call.path, headers, None::<&()>, call.body, None).await?;
+        let response: Response = node
+            .transport
+            .send(call.method, call.path, headers, None::<&()>, call.body, Some(timeout))
+            .await?;
         let status = response.status_code().as_u16();
         let retry_after =
             response.headers().get(RETRY_AFTER).and_then(|value| fault::retry_after(value.to_str().ok()?));

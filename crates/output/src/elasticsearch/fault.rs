@@ -109,8 +109,6 @@ pub(super) fn of_answer(answer: &Answer, target: &str) -> Fault {
         413 => {
             (FaultKind::TooLarge, "raise http.max_content_length or the limit of the proxy in between".into())
         }
-        // The issue's own rule: a server that answers 503 is there, and asks for later.
-        503 if words.kind != "cluster_block_exception" => (FaultKind::Throttled, String::new()),
         status => of_cluster(status, words, target).unwrap_or_else(|| {
             let remedy = "check that `url` is that of the cluster, with the right scheme and path";
             (FaultKind::Blocked, remedy.to_owned())

@@ -187,8 +187,15 @@ async fn common_mistakes_are_named() {
     assert_eq!(lines.len(), 1);
     assert!(lines[0].starts_with("bad: unauthenticated: ") && lines[0].contains("`api_key`"), "{lines:?}");
 
-    let other = FakeElasticsearch::beside(&fake).await;
     fake.state().authorization = None;
+    fake.state().impostor = true;
+    let lines = probe(&sink(&fake)).await;
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].contains("neither Elasticsearch nor OpenSearch"), "{lines:?}");
+    assert_eq!(sink(&fake).write(&all(&numbered(1))).await.unwrap_err().kind, FaultKind::Unreachable);
+    fake.state().impostor = false;
+
+    let other = FakeElasticsearch::beside(&fake).await;
     let both = open(json!({"url": [fake.url(), other.url()]})).unwrap();
     fake.stop().await;
     let lines = probe(&both).await;

@@ -82,6 +82,8 @@ pub(crate) struct State {
     /// The most bytes of a body, decompressed.
     pub(crate) most_bytes: usize,
     pub(crate) privileges: bool,
+    /// Whether something else answers on this port.
+    pub(crate) impostor: bool,
     pub(crate) seen: Vec<Seen>,
 }
 
@@ -107,6 +109,7 @@ impl FakeElasticsearch {
             plain_index: false,
             most_bytes: usize::MAX,
             privileges: true,
+            impostor: false,
             seen: Vec::new(),
         };
         Self::listen(Arc::new(Mutex::new(state)), None).await
@@ -340,6 +343,7 @@ fn answer(state: &mut State, seen: &Seen, trouble: Option<&Trouble>) -> Reply {
         return bulk(state, stream, query, &seen.body, trouble);
     }
     match path {
+        _ if state.impostor => (200, "", b"<html>It works!</html>".to_vec()),
         "/" => {
             let version = if state.opensearch {
                 json!({"number": "3.0.0", "distribution": "opensearch"})
