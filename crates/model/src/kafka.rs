@@ -338,6 +338,8 @@ impl Troubles {
 
     /// A client reported an error. Gives a fault if the whole client is held up by it.
     pub fn note(&mut self, code: i32, words: &str) -> Option<Fault> {
+        // A handshake that fails half way is reported as a broken connection; only the words tell.
+        let code = if words.contains("SSL handshake failed") { -181 } else { code };
         let fault = fault(code, &words, &self.about);
         if fault.kind != FaultKind::Unreachable {
             self.specific = Some((Instant::now(), fault.clone()));
@@ -495,6 +497,8 @@ mod tests {
         let down = troubles.note(-187, "1/1 brokers are down").unwrap();
         assert_eq!(down.kind, FaultKind::Unreachable);
         assert!(down.cause.contains("1/1 brokers are down (b:1: Connection refused)"), "{down}");
+        let tls = troubles.note(-187, "1/1 brokers are down: SSL handshake failed: Disconnected").unwrap();
+        assert_eq!(tls.kind, FaultKind::Unauthenticated);
         assert_eq!(troubles.note(-169, "SASL failed").unwrap().kind, FaultKind::Unauthenticated);
         assert_eq!(troubles.note(-187, "1/1 brokers are down").unwrap().kind, FaultKind::Unauthenticated);
         assert_eq!(troubles.explain(-192, &"message timed out").kind, FaultKind::Unauthenticated);

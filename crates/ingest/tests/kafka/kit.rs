@@ -14,14 +14,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// For what must come sooner or later.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// The address of a real broker; says so, or that the test is skipped.
-pub fn live(test: &str) -> Option<String> {
+pub(crate) fn live(test: &str) -> Option<String> {
     live_at(test, "KAFKA_BROKERS")
 }
 
-pub fn live_at(test: &str, variable: &str) -> Option<String> {
+pub(crate) fn live_at(test: &str, variable: &str) -> Option<String> {
     let brokers = std::env::var(variable).ok().filter(|brokers| !brokers.is_empty());
     match &brokers {
         Some(brokers) => println!("{test}: live, Kafka at {brokers}"),
@@ -31,18 +31,18 @@ pub fn live_at(test: &str, variable: &str) -> Option<String> {
 }
 
 /// A name nobody has used.
-pub fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
     format!("{what}-{time}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(LONG * 3, future).await.expect("in time") })
 }
 
-pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) {
+pub(crate) async fn create_topic(brokers: &str, topic: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
@@ -54,7 +54,7 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) {
     });
 }
 
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
     while !condition() {
         assert!(Instant::now() < deadline, "{what}: not in time");
@@ -63,7 +63,7 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Sends values (`None` is a tombstone) to one partition, in order.
-pub fn produce(brokers: &str, topic: &str, partition: i32, values: &[Option<String>]) {
+pub(crate) fn produce(brokers: &str, topic: &str, partition: i32, values: &[Option<String>]) {
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", brokers).set("linger.ms", "1").create().unwrap();
     for value in values {
@@ -78,22 +78,26 @@ pub fn produce(brokers: &str, topic: &str, partition: i32, values: &[Option<Stri
     assert_eq!(producer.in_flight_count(), 0);
 }
 
-pub fn activities(range: std::ops::Range<u32>) -> Vec<Option<String>> {
+pub(crate) fn activities(range: std::ops::Range<u32>) -> Vec<Option<String>> {
     range.map(|n| Some(activity(n))).collect()
 }
 
-pub fn activity(n: u32) -> String {
+pub(crate) fn activity(n: u32) -> String {
     format!(r#"{{"id":"activity-{n}","type":"claude_chat_created"}}"#)
 }
 
-pub fn settings(brokers: &str, topic: &str, group: &str, extra: &str) -> Settings {
+pub(crate) fn settings(brokers: &str, topic: &str, group: &str, extra: &str) -> Settings {
     let text = format!(r#"{{"brokers":"{brokers}","topics":"{topic}","group":"{group}"{extra}}}"#);
     let config: Config = serde_json::from_str(&text).unwrap();
     config.settings().unwrap()
 }
 
+pub(crate) fn ids(range: std::ops::Range<u32>) -> BTreeSet<String> {
+    range.map(activity).collect()
+}
+
 /// The group's positions, by partition.
-pub fn committed(brokers: &str, group: &str, topic: &str, partitions: i32) -> Vec<Option<i64>> {
+pub(crate) fn committed(brokers: &str, group: &str, topic: &str, partitions: i32) -> Vec<Option<i64>> {
     let client: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create().unwrap();
     let mut list = TopicPartitionList::new();
@@ -107,7 +111,7 @@ pub fn committed(brokers: &str, group: &str, topic: &str, partitions: i32) -> Ve
 }
 
 /// The next batch; faults that pass are waited out.
-pub async fn next(source: &mut KafkaSource) -> Batch {
+pub(crate) async fn next(source: &mut KafkaSource) -> Batch {
     loop {
         match tokio::time::timeout(LONG, source.next()).await.expect("a batch in time") {
             Ok(batch) => return batch.unwrap(),
@@ -117,7 +121,7 @@ pub async fn next(source: &mut KafkaSource) -> Batch {
 }
 
 /// The next fault.
-pub async fn next_fault(source: &mut KafkaSource) -> Fault {
+pub(crate) async fn next_fault(source: &mut KafkaSource) -> Fault {
     loop {
         if let Err(fault) = tokio::time::timeout(LONG, source.next()).await.expect("a fault in time") {
             return fault;
@@ -126,7 +130,7 @@ pub async fn next_fault(source: &mut KafkaSource) -> Fault {
 }
 
 /// Commits as a pipeline does: again until it is done.
-pub async fn commit(source: &mut KafkaSource, marks: &[Mark]) {
+pub(crate) async fn commit(source: &mut KafkaSource, marks: &[Mark]) {
     let deadline = Instant::now() + LONG;
     while let Err(fault) = source.commit(marks).await {
         assert!(!fault.kind.is_final() && Instant::now() < deadline, "{fault}");
@@ -134,12 +138,12 @@ pub async fn commit(source: &mut KafkaSource, marks: &[Mark]) {
     }
 }
 
-pub fn texts(batch: &Batch) -> Vec<String> {
+pub(crate) fn texts(batch: &Batch) -> Vec<String> {
     batch.records.iter().map(|record| String::from_utf8_lossy(&record.bytes).into_owned()).collect()
 }
 
 /// Takes batches until so many records came, committing nothing.
-pub async fn take(source: &mut KafkaSource, records: usize) -> (BTreeSet<String>, Vec<Mark>) {
+pub(crate) async fn take(source: &mut KafkaSource, records: usize) -> (BTreeSet<String>, Vec<Mark>) {
     let (mut seen, mut marks, mut count) = (BTreeSet::new(), Vec::new(), 0);
     while count < records {
         let batch = next(source).await;
@@ -151,19 +155,19 @@ pub async fn take(source: &mut KafkaSource, records: usize) -> (BTreeSet<String>
 }
 
 /// A pipeline in small: what it takes ends a little later, lane by lane in order, and is then committed.
-pub struct Small {
-    pub source: KafkaSource,
-    pub seen: BTreeMap<String, usize>,
+pub(crate) struct Small {
+    pub(crate) source: KafkaSource,
+    pub(crate) seen: BTreeMap<String, usize>,
     under_way: Vec<Batch>,
 }
 
 impl Small {
-    pub fn start(settings: &Settings) -> Self {
+    pub(crate) fn start(settings: &Settings) -> Self {
         Self { source: KafkaSource::start(settings).unwrap(), seen: BTreeMap::new(), under_way: Vec::new() }
     }
 
     /// Works for a moment. Up to `most` batches stay under way.
-    pub async fn work(&mut self, most: usize) {
+    pub(crate) async fn work(&mut self, most: usize) {
         if let Ok(Ok(Some(batch))) = tokio::time::timeout(Duration::from_millis(20), self.source.next()).await
         {
             self.under_way.push(batch);
@@ -187,7 +191,7 @@ impl Small {
     }
 
     /// Stops as the program does: no more intake, what is under way ends, commit, leave.
-    pub async fn stop(mut self) -> BTreeMap<String, usize> {
+    pub(crate) async fn stop(mut self) -> BTreeMap<String, usize> {
         self.source.stop_intake();
         self.end(self.under_way.len()).await;
         self.source.close().await;
@@ -195,7 +199,7 @@ impl Small {
     }
 
     /// Dies: what is under way is gone, and nothing more is committed.
-    pub fn die(self) -> BTreeMap<String, usize> {
+    pub(crate) fn die(self) -> BTreeMap<String, usize> {
         self.seen
     }
 }

@@ -83,6 +83,115 @@ fn members_come_and_go_assigned_by_the_broker() {
     );
 }
 
+/// With both assignment protocols: the second member gets nothing of what the first has under way, until it is committed.
+fn handing_over(test: &str, strategy: &str) {
+    let Some(brokers) = live(test) else { return };
+    let (topic, group) = (unique("raw"), unique("group"));
+    run(create_topic(&brokers, &topic, 2));
+    for partition in 0..2 {
+        let from = partition as u32 * 100;
+        produce(&brokers, &topic, partition, &activities(from..from + 100));
+    }
+    run(async {
+        let extra = format!(
+            r#","revoke_timeout":"40s","librdkafka":{{"partition.assignment.strategy":"{strategy}"}}"#
+        );
+        let settings = settings(&brokers, &topic, &group, &extra);
+        let mut first = KafkaSource::start(&settings).unwrap();
+        let (seen, marks) = take(&mut first, 200).await;
+        assert_eq!(seen, ids(0..200));
+        let mut second = KafkaSource::start(&settings).unwrap();
+        // Long enough for the second to join; it must not see what the first has not let go.
+        let early = tokio::time::timeout(Duration::from_secs(6), second.next()).await;
+        assert!(early.is_err(), "{early:?}");
+        commit(&mut first, &marks).await;
+        for partition in 0..2 {
+            let from = 200 + partition as u32 * 10;
+            produce(&brokers, &topic, partition, &activities(from..from + 10));
+        }
+        let (one, two) = tokio::join!(take(&mut first, 10), take(&mut second, 10));
+        assert_eq!(&one.0 | &two.0, ids(200..220), "each exactly one partition, from where it was left");
+        commit(&mut first, &one.1).await;
+        commit(&mut second, &two.1).await;
+        assert_eq!(committed(&brokers, &group, &topic, 2), [Some(110), Some(110)]);
+        first.close().await;
+        second.close().await;
+    });
+}
+
+#[test]
+fn a_partition_is_given_away_when_what_is_under_way_is_committed_eager() {
+    handing_over("a_partition_is_given_away_when_what_is_under_way_is_committed_eager", "range");
+}
+
+#[test]
+fn a_partition_is_given_away_when_what_is_under_way_is_committed_cooperative() {
+    handing_over(
+        "a_partition_is_given_away_when_what_is_under_way_is_committed_cooperative",
+        "cooperative-sticky",
+    );
+}
+
+#[test]
+fn a_partition_is_given_away_in_time_and_late_marks_change_nothing() {
+    let test = "a_partition_is_given_away_in_time_and_late_marks_change_nothing";
+    let Some(brokers) = live(test) else { return };
+    let (topic, group) = (unique("raw"), unique("group"));
+    run(create_topic(&brokers, &topic, 2));
+    for partition in 0..2 {
+        let from = partition as u32 * 100;
+        produce(&brokers, &topic, partition, &activities(from..from + 100));
+    }
+    run(async {
+        let settings = settings(&brokers, &topic, &group, r#","revoke_timeout":"100ms""#);
+        let mut stuck = KafkaSource::start(&settings).unwrap();
+        let (_, marks) = take(&mut stuck, 200).await;
+        let mut other = KafkaSource::start(&settings).unwrap();
+        let (again, others) = take(&mut other, 100).await;
+        let moved = usize::from(again == ids(100..200));
+        assert!(again == ids(0..100) || again == ids(100..200), "one whole partition, from its beginning");
+        commit(&mut stuck, &marks).await;
+        assert!(
+            stuck.transaction_offsets(&marks).is_none(),
+            "a transaction with a lost partition must be aborted"
+        );
+        let positions = committed(&brokers, &group, &topic, 2);
+        assert_eq!(
+            (positions[moved], positions[1 - moved]),
+            (None, Some(100)),
+            "late marks pass over what has moved"
+        );
+        commit(&mut other, &others).await;
+        assert_eq!(committed(&brokers, &group, &topic, 2), [Some(100), Some(100)]);
+        stuck.close().await;
+        other.close().await;
+    });
+}
+
+#[test]
+fn a_full_queue_holds_up_fetching_and_loses_nothing() {
+    let test = "a_full_queue_holds_up_fetching_and_loses_nothing";
+    let Some(brokers) = live(test) else { return };
+    let (topic, group) = (unique("raw"), unique("group"));
+    run(create_topic(&brokers, &topic, 3));
+    for partition in 0..3 {
+        let from = partition as u32 * 4000;
+        produce(&brokers, &topic, partition, &activities(from..from + 4000));
+    }
+    run(async {
+        let extra = r#","buffer_bytes":"64KiB","librdkafka":{"max.poll.interval.ms":6000,"session.timeout.ms":6000,"heartbeat.interval.ms":300}"#;
+        let mut source = KafkaSource::start(&settings(&brokers, &topic, &group, extra)).unwrap();
+        let first = next(&mut source).await;
+        // Longer than the group would keep a member that does not poll.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        commit(&mut source, &[first.mark]).await;
+        let (mut seen, _) = take(&mut source, 12_000 - first.records.len()).await;
+        seen.extend(texts(&first));
+        assert_eq!(seen, ids(0..12_000), "each once: the partitions were never taken away");
+        source.close().await;
+    });
+}
+
 #[test]
 fn a_member_that_leaves_in_peace_causes_no_repetition() {
     let Some(brokers) = live("a_member_that_leaves_in_peace_causes_no_repetition") else { return };
