@@ -278,7 +278,7 @@ pub fn fault(code: i32, words: &dyn fmt::Display, about: &About) -> Fault {
             "check ca_file (or the client certificate), and that the port is the one for TLS".into(),
         ),
         // INVALID_PRODUCER_EPOCH, PRODUCER_FENCED; _FENCED
-        47 | 90 | -144 => (
+        47 | 90 | -144 if about.transactional_id.is_some() => (
             FaultKind::Taken,
             format!(
                 "another producer uses the transactional id {transactional}; give every copy one of its own"
@@ -478,7 +478,7 @@ mod tests {
             (-181, FaultKind::Unauthenticated, "ca_file"),
             (-187, FaultKind::Unreachable, "b:1"),
             (82, FaultKind::Taken, "group_instance_id"),
-            (90, FaultKind::Taken, "transactional id"),
+            (90, FaultKind::Taken, "transactional id x"),
             (20, FaultKind::Blocked, "replicas"),
             (-12345, FaultKind::Unreachable, "b:1"),
         ];

@@ -4,6 +4,7 @@
 //! document means; it never retries.
 
 mod document;
+pub mod kafka;
 mod sink;
 
 pub use document::{Document, Documents, DocumentsBuilder, Request};
