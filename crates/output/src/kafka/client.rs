@@ -14,7 +14,9 @@ use model::kafka::Troubles;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
+};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::Notify;
 
@@ -41,21 +43,33 @@ pub(crate) enum Report {
 
 /// The reports of one call.
 struct Tally {
-    reports: Mutex<(Vec<Report>, usize)>,
-    done: Notify,
+    inner: Mutex<Counted>,
+    /// All reports are in, or the first failure is.
+    news: Notify,
+}
+
+struct Counted {
+    reports: Vec<Report>,
+    missing: usize,
+    failed: bool,
 }
 
 impl Tally {
     fn set(&self, at: usize, report: Report) {
-        let mut guard = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        let (reports, missing) = &mut *guard;
-        if let Some(place) = reports.get_mut(at) {
+        let mut counted = self.lock();
+        if let Some(place) = counted.reports.get_mut(at) {
             *place = report;
         }
-        *missing = missing.saturating_sub(1);
-        if *missing == 0 {
-            self.done.notify_one();
+        counted.missing = counted.missing.saturating_sub(1);
+        let first_failure =
+            matches!(report, Report::Failed(_)) && !std::mem::replace(&mut counted.failed, true);
+        if counted.missing == 0 || first_failure {
+            self.news.notify_one();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,6 +151,7 @@ pub(crate) struct Handle {
     pub(crate) producer: ThreadedProducer<Context>,
     topic: String,
     headers: Headers,
+    transactional: bool,
 }
 
 impl Handle {
@@ -151,7 +166,9 @@ impl Handle {
             let cause = format!("[sink] {}", refusal(&error));
             Fault::new(FaultKind::Unusable, cause, "correct the configuration")
         })?;
-        Ok(Self { producer, topic: settings.topic.clone(), headers: headers.clone() })
+        let (topic, headers, transactional) =
+            (settings.topic.clone(), headers.clone(), settings.exactly_once());
+        Ok(Self { producer, topic, headers, transactional })
     }
 
     /// Whether the producer is of no use any more.
@@ -166,10 +183,21 @@ impl Handle {
 
     /// Sends those documents of a request that are wanted, all if that is `None`, and waits for the reports.
     pub(crate) async fn send(&self, request: &Request, wanted: Option<&[usize]>) -> Vec<Report> {
+        let reports = self.send_and_wait(request, wanted).await;
+        if reports.contains(&Report::Delivered) {
+            self.producer.context().troubles().clear();
+        }
+        reports
+    }
+
+    /// In a transaction, the first failure ends it for all: librdkafka then sends nothing more and would let the rest wait
+    /// for their timeout, so they are taken back.
+    async fn send_and_wait(&self, request: &Request, wanted: Option<&[usize]>) -> Vec<Report> {
         let count = wanted.map_or(request.len(), <[usize]>::len);
         // One more than messages, so that the tally cannot be complete before everything was sent.
-        let reports = (vec![Report::Refused(RDKafkaErrorCode::QueueFull); count], count + 1);
-        let tally = Arc::new(Tally { reports: Mutex::new(reports), done: Notify::new() });
+        let reports = vec![Report::Refused(RDKafkaErrorCode::QueueFull); count];
+        let counted = Counted { reports, missing: count + 1, failed: false };
+        let tally = Arc::new(Tally { inner: Mutex::new(counted), news: Notify::new() });
         let is_wanted = |at: &usize| wanted.is_none_or(|wanted| wanted.binary_search(at).is_ok());
         let documents = request.documents().enumerate().filter(|(at, _)| is_wanted(at));
         let mut deadline = None;
@@ -192,13 +220,20 @@ impl Handle {
             }
         }
         tally.set(usize::MAX, Report::Delivered);
-        tally.done.notified().await;
-        let mut reports = tally.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        let reports = std::mem::take(&mut reports.0);
-        if reports.contains(&Report::Delivered) {
-            self.producer.context().troubles().clear();
+        let mut purged = !self.transactional;
+        loop {
+            {
+                let mut counted = tally.lock();
+                if counted.missing == 0 {
+                    break std::mem::take(&mut counted.reports);
+                }
+                if counted.failed && !std::mem::replace(&mut purged, true) {
+                    drop(counted);
+                    self.producer.purge(PurgeConfig::default().queue().inflight());
+                }
+            }
+            tally.news.notified().await;
         }
-        reports
     }
 
     fn enqueue(&self, document: &Document<'_>, ticket: Ticket) -> Result<(), RDKafkaErrorCode> {
