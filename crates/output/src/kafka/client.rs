@@ -247,8 +247,8 @@ impl Handle {
 }
 
 /// Lets go of a producer, which takes a moment, on a thread that may wait.
-pub(crate) fn drop_aside(handle: Arc<Handle>) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+pub(crate) fn drop_aside(handle: Option<Arc<Handle>>) {
+    if let (Some(handle), Ok(runtime)) = (handle, tokio::runtime::Handle::try_current()) {
         runtime.spawn_blocking(move || drop(handle));
     }
 }

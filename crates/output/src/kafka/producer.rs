@@ -55,7 +55,7 @@ impl KafkaSink {
         if current.is_dead() {
             let new = Arc::new(Handle::new(&self.settings, &self.headers, false)?);
             tracing::warn!(topic = self.settings.topic, "the producer met a fatal error and was replaced");
-            drop_aside(std::mem::replace(&mut current, new));
+            drop_aside(Some(std::mem::replace(&mut current, new)));
         }
         Ok(Arc::clone(&current))
     }
@@ -67,7 +67,7 @@ impl KafkaSink {
             return Ok(Arc::clone(handle));
         }
         let new = Arc::new(Handle::new(&self.settings, &self.headers, true)?);
-        current.replace(Arc::clone(&new)).map(drop_aside);
+        drop_aside(current.replace(Arc::clone(&new)));
         Ok(new)
     }
 }
@@ -102,9 +102,7 @@ impl Sink for KafkaSink {
             flushed
                 .map_err(|error| handle.explain(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)))
         });
-        if let Some(alone) = self.alone.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            drop_aside(alone);
-        }
+        drop_aside(self.alone.lock().unwrap_or_else(PoisonError::into_inner).take());
         // Reported deliveries are durable; this waits only for calls that were dropped.
         flushed.await.unwrap_or(Ok(()))
     }

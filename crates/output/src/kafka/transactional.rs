@@ -61,6 +61,7 @@ impl std::fmt::Debug for TransactionalSink {
 
 /// An open transaction. It is aborted unless it is committed.
 #[derive(Debug)]
+#[must_use = "a transaction that is dropped is aborted"]
 pub struct Transaction<'s> {
     sink: &'s mut TransactionalSink,
 }
@@ -124,7 +125,7 @@ impl TransactionalSink {
     /// What stood in the way of aborting; the brokers abort by themselves after `transaction.timeout.ms`.
     pub async fn close(mut self) -> Result<(), Fault> {
         let aborted = if self.state == State::Open { self.abort_open().await } else { Ok(()) };
-        self.handle.take().map(drop_aside);
+        drop_aside(self.handle.take());
         aborted
     }
 
@@ -139,7 +140,7 @@ impl TransactionalSink {
 
     /// The next transaction gets a new producer.
     fn renew(&mut self) {
-        self.handle.take().map(drop_aside);
+        drop_aside(self.handle.take());
         self.state = State::New;
     }
 

@@ -80,9 +80,10 @@ fn what_is_committed_is_seen_with_its_positions_and_nothing_else() {
         let mut aborted = sink.begin().await.unwrap();
         aborted.write(&request(100..200)).await.unwrap();
         aborted.abort().await.unwrap();
-        let mut dropped = sink.begin().await.unwrap();
-        dropped.write(&request(200..300)).await.unwrap();
-        drop(dropped);
+        {
+            let mut dropped = sink.begin().await.unwrap();
+            dropped.write(&request(200..300)).await.unwrap();
+        }
 
         let mut last = sink.begin().await.unwrap();
         last.write(&request(60..70)).await.unwrap();
