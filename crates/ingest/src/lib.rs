@@ -4,6 +4,7 @@
 //! Must not know what an activity means, nor where it goes: no mapping, no retry, no decision to commit.
 
 pub mod file;
+pub mod kafka;
 mod source;
 
 pub use source::{Batch, Lane, Mark, Origin, RawRecord, Source};

@@ -5,5 +5,6 @@
 
 pub mod catalog;
 pub mod fault;
+pub mod kafka;
 pub mod settings;
 pub mod tables;

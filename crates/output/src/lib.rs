@@ -5,6 +5,7 @@
 
 mod document;
 pub mod elasticsearch;
+pub mod kafka;
 mod sink;
 
 pub use document::{Document, Documents, DocumentsBuilder, Request};
