@@ -78,7 +78,7 @@ pub(super) fn plan(inputs: Vec<Input>, state: &State, saved: &Path) -> Result<Ve
     }
     check_missing(state, &claimed, saved)?;
     found.retain(|planned| !is_finished(planned, state));
-    found.sort_by_key(|planned| !entry(planned, state).is_some_and(|entry| !entry.reached.ended));
+    found.sort_by_key(|planned| entry(planned, state).is_none_or(|entry| entry.reached.ended));
     Ok(found)
 }
 
