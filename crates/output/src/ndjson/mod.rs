@@ -23,8 +23,9 @@ use crate::sink::{Outcome, Sink};
 
 pub use config::{Compression, Fsync, NdjsonConfig, NdjsonSettings};
 
-/// How much of what is written is looked at for ids at the start. Far more than a source gives again.
-pub const REMEMBERED_BYTES: u64 = 128 << 20;
+/// How much of what is written is looked at for ids at the start: several times what a source may give again (the file source
+/// commits to the disk every 32 MiB of records), and not so much that the start is slow or the ids take much memory.
+pub const REMEMBERED_BYTES: u64 = 256 << 20;
 
 /// Writes documents to a file, or to standard output.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 //! costs, and shows on the way whether the bytes are still the same.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
@@ -156,6 +157,8 @@ impl Reader {
         let start = spans.iter().map(|span| span.start).min().unwrap_or_default();
         let end = spans.iter().map(|span| span.end).max().unwrap_or_default();
         let shared = Bytes::copy_from_slice(block.data.get(start as usize..end as usize).unwrap_or_default());
+        // A name of the batch's own: a count shared by all batches would travel between all the cores that drop records.
+        let path: Arc<str> = Arc::from(&*planned.name);
         let record = |span: &Span| {
             let mut bytes = shared.slice((span.start - start) as usize..(span.end - start) as usize);
             let mut kind = span.kind;

@@ -299,6 +299,14 @@ async fn a_damaged_file_is_a_dead_letter_once_and_the_next_is_read() {
     assert!(world.all().await.is_empty());
     world.put("a.gz", &whole);
     assert!(world.all().await.is_empty(), "the whole file has nothing that was not read");
+
+    let world = World::new();
+    let mut long: Vec<u8> =
+        (0..400_000_u32).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    long.splice(..0, gzip(&lines(0..5)));
+    world.put("a.gz", &long);
+    assert!(!world.all().await.is_empty());
+    assert!(world.all().await.is_empty(), "damage far before the end is damage once, too");
 }
 
 #[tokio::test]
