@@ -3,6 +3,8 @@
 //! Owns the way from a source to raw records: bytes, where each came from, and what could not be told apart.
 //! Must not know what an activity means, nor where it goes: no mapping, no retry, no decision to commit.
 
+pub mod checkpoint;
+pub mod dead_letter;
 pub mod file;
 pub mod kafka;
 mod source;

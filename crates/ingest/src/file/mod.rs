@@ -47,6 +47,7 @@ mod open;
 mod page;
 mod reader;
 mod scan;
+mod source;
 mod split;
 mod zstandard;
 
@@ -55,4 +56,5 @@ pub use error::{ExpandError, ReadError};
 pub use open::{Expansion, Input, expand};
 pub use page::split_page;
 pub use reader::{Progress, Records};
+pub use source::{FileConfig, FileSettings, FileSource};
 pub use split::Splitter;
