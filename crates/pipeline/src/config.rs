@@ -165,9 +165,14 @@ mod tests {
         assert_eq!(options_made.max_in_flight_bytes, 32 << 20);
         assert!((1..=MOST_THREADS).contains(&options_made.threads));
         let wrong = |change: fn(&mut DeliveryConfig)| options(change).unwrap_err().to_string();
-        assert!(wrong(|config| config.max_in_flight_bytes = ByteSize(7)).contains("max_in_flight_bytes: 7B is less"));
+        assert!(
+            wrong(|config| config.max_in_flight_bytes = ByteSize(7))
+                .contains("max_in_flight_bytes: 7B is less")
+        );
         assert!(wrong(|config| config.threads = Some(0)).contains("threads: 0"));
-        assert!(wrong(|config| config.commit_interval = Period(Duration::ZERO)).contains("commit_interval: 0"));
+        assert!(
+            wrong(|config| config.commit_interval = Period(Duration::ZERO)).contains("commit_interval: 0")
+        );
     }
 
     #[test]

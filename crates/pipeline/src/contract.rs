@@ -238,7 +238,8 @@ pub async fn source_gives_every_record_once_in_order<B: SourceBench>(bench: &B) 
         *number += 1;
         records.extend(batch.records.iter().map(|record| record.bytes.to_vec()));
     }
-    let mut given: Vec<_> = lanes.into_values().map(|(_, records)| records).filter(|all| !all.is_empty()).collect();
+    let mut given: Vec<_> =
+        lanes.into_values().map(|(_, records)| records).filter(|all| !all.is_empty()).collect();
     let mut expected: Vec<_> = bench.records().into_iter().filter(|all| !all.is_empty()).collect();
     given.sort();
     expected.sort();

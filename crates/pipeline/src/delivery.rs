@@ -174,7 +174,8 @@ impl Delivery {
             Ok(outcomes) if outcomes.len() == count => self.sorted(shipment, outcomes, now),
             Ok(outcomes) => {
                 let cause = format!("the sink gave {} answers for {count} documents", outcomes.len());
-                let fault = Fault::new(FaultKind::Unusable, cause, "this is a fault of the program; report it");
+                let fault =
+                    Fault::new(FaultKind::Unusable, cause, "this is a fault of the program; report it");
                 self.failed(shipment, fault, now)
             }
             Err(fault) if fault.kind == FaultKind::TooLarge && count > 1 => {
@@ -208,7 +209,8 @@ impl Delivery {
                     Outcome::Retry(fault) => {
                         retry.push(*document);
                         // Of many, one that ends the run must not be overlooked; then the one that slows us down.
-                        let rank = |fault: &Fault| (fault.kind.is_final(), fault.kind == FaultKind::Throttled);
+                        let rank =
+                            |fault: &Fault| (fault.kind.is_final(), fault.kind == FaultKind::Throttled);
                         if verdict.fault.as_ref().is_none_or(|known| rank(&fault) > rank(known)) {
                             verdict.fault = Some(fault);
                         }
@@ -312,7 +314,15 @@ impl Delivery {
 
 impl Shipment {
     fn new(packed: Packed, now: Instant) -> Self {
-        Self { packed, attempts: 0, not_before: now, limit_epoch: 0, gate_epoch: 0, lonely: 0, passed: u64::MAX }
+        Self {
+            packed,
+            attempts: 0,
+            not_before: now,
+            limit_epoch: 0,
+            gate_epoch: 0,
+            lonely: 0,
+            passed: u64::MAX,
+        }
     }
 }
 

@@ -198,10 +198,7 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
     }
 
     /// The sink answered.
-    pub(crate) fn answered(
-        &mut self,
-        answer: Result<(Shipment, Result<Vec<Outcome>, Fault>), JoinError>,
-    ) {
+    pub(crate) fn answered(&mut self, answer: Result<(Shipment, Result<Vec<Outcome>, Fault>), JoinError>) {
         let (shipment, answer) = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -220,8 +217,8 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         }
         for refused in verdict.refused {
             let parcel = self.parcels.get(&refused.parcel);
-            let letter =
-                parcel.and_then(|parcel| parcel.refused(refused.document, refused.rejection, refused.attempts));
+            let letter = parcel
+                .and_then(|parcel| parcel.refused(refused.document, refused.rejection, refused.attempts));
             if let Some(letter) = letter {
                 self.letters.push(refused.parcel, letter);
             }
@@ -345,21 +342,21 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
             }
             wake[1] = self.letters.due(now);
         }
-        if self.commit_at().is_some_and(|at| at <= now) {
+        if self.commit_at(now).is_some_and(|at| at <= now) {
             self.commit();
         }
-        wake[2] = self.commit_at();
+        wake[2] = self.commit_at(now);
         self.show();
         wake.into_iter().flatten().min()
     }
 
     /// When to commit next; `None` while there is nothing to commit, or one is under way.
-    fn commit_at(&self) -> Option<Instant> {
+    fn commit_at(&self, now: Instant) -> Option<Instant> {
         if self.committing || self.is_broken(Part::Commits) || !self.ledger.has_ready() {
             return None;
         }
         // At the end there is nothing to wait for but a fault to pass.
-        let due = if self.is_settled() { Instant::now() } else { self.commit_due };
+        let due = if self.is_settled() { now } else { self.commit_due };
         Some(self.commit_not_before.map_or(due, |at| at.max(due)))
     }
 

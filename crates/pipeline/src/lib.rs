@@ -39,6 +39,10 @@ pub use stop::{Stop, StopHandle, stop};
 pub mod contract;
 
 #[cfg(test)]
+mod contract_of_fakes;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod testing;

@@ -113,8 +113,10 @@ impl Parcel {
 /// their documents, which is what it grows to if it does not suffice.
 #[must_use]
 pub(crate) fn expected_cost(batch: &Batch) -> usize {
-    let raw = raw_bytes(batch);
-    EACH_BATCH + batch.records.len() * EACH_RECORD + raw + 2 * room(raw, batch.records.len())
+    let (raw, records) = (raw_bytes(batch), batch.records.len());
+    // A record may be a page of many; none of those is shorter than this.
+    let entries = records.max(raw / 256);
+    EACH_BATCH + entries * EACH_RECORD + raw + 2 * room(raw, records)
 }
 
 fn raw_bytes(batch: &Batch) -> usize {
@@ -129,7 +131,7 @@ fn room(raw: usize, records: usize) -> usize {
 
 /// What a batch and a record take beside their bytes: entries in lists, offsets, names.
 const EACH_BATCH: usize = 512;
-const EACH_RECORD: usize = 320;
+const EACH_RECORD: usize = 256;
 
 /// Turns batches into parcels, one after the other; each thread has its own.
 pub struct Decoder {
@@ -196,7 +198,8 @@ impl Decoder {
         };
         let mapped = mapped.map_err(|why| Why::unmappable(&why))?;
         if mapped.tags.contains(Tags::UNKNOWN_ACTIVITY_TYPE) {
-            *work.unknown_types.entry(shorten(mapped.activity_type, LONGEST_NAME).to_owned()).or_default() += 1;
+            *work.unknown_types.entry(shorten(mapped.activity_type, LONGEST_NAME).to_owned()).or_default() +=
+                1;
         }
         work.broken_lookups += u64::from(mapped.tags.contains(Tags::GEOIP_LOOKUP_FAILURE));
         if self.options.key == KeyBy::Id {
@@ -205,7 +208,8 @@ impl Decoder {
             }
             work.documents.push(mapped.event_id, mapped.activity_type, None);
         } else {
-            let document = key_from.map_or_else(|| work.documents.lines.get(start..), |scratch| scratch.get(..));
+            let document =
+                key_from.map_or_else(|| work.documents.lines.get(start..), |scratch| scratch.get(..));
             let key = key(document.unwrap_or_default(), self.options.key);
             if key_from.is_some() {
                 append_line(&mut work.documents.lines, bytes);
@@ -301,7 +305,8 @@ impl Work {
 #[cold]
 fn letter(record: &RawRecord, range: std::ops::Range<u32>, why: Why, attempts: u32) -> Letter {
     let (start, end) = (range.start as usize, range.end as usize);
-    let raw = if end <= record.bytes.len() && start <= end { record.bytes.slice(start..end) } else { Bytes::new() };
+    let raw =
+        if end <= record.bytes.len() && start <= end { record.bytes.slice(start..end) } else { Bytes::new() };
     let length = match record.kind {
         Kind::TooLarge { length } => length,
         Kind::Record | Kind::Malformed(_) => raw.len() as u64,
@@ -352,3 +357,7 @@ pub(crate) fn shorten(text: &str, most: usize) -> &str {
     }
     text.get(..end).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "mapping_tests.rs"]
+mod tests;

@@ -74,9 +74,8 @@ mod tests {
 
     #[test]
     fn two_copies_do_not_wait_alike() {
-        let wait = |seed| {
-            Backoff::default().delay(5, &fault(FaultKind::Unreachable), &mut Rng::with_seed(seed))
-        };
+        let wait =
+            |seed| Backoff::default().delay(5, &fault(FaultKind::Unreachable), &mut Rng::with_seed(seed));
         assert_ne!(wait(1), wait(2));
         assert_eq!(wait(3), wait(3));
     }

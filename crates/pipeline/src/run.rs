@@ -24,7 +24,7 @@ use crate::budget::Budget;
 use crate::config::Options;
 use crate::dead::DeadLetters;
 use crate::engine::{Engine, Links};
-use crate::intake::{Commit, Ends, FromSource, Tools, intake};
+use crate::intake::{Commit, Ends, Tools, intake};
 use crate::status::{Status, Totals};
 use crate::stop::{self, Stop};
 

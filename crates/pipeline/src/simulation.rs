@@ -97,13 +97,16 @@ async fn simulate(seed: u64) {
                 std::future::pending::<()>().await;
             };
             let most = moment + options.drain_timeout + Duration::from_secs(20);
-            let ended = timeout(most, async { tokio::select! { ended = running => ended, () = stopping => unreachable!() } });
+            let ended = timeout(most, async {
+                tokio::select! { ended = running => ended, () = stopping => unreachable!() }
+            });
             Some(ended.await.unwrap_or_else(|_| panic!("seed {seed}: a stop took longer than it may")))
         };
         ends += 1;
         assert_eq!(world.lock().violations, Vec::<String>::new(), "seed {seed}");
         let peak = status.peak_bytes.get();
-        assert!(peak <= options.max_in_flight_bytes as u64, "seed {seed}: {peak} bytes at the peak");
+        let most = options.max_in_flight_bytes as u64;
+        assert!(peak <= most, "seed {seed}: {peak} bytes at the peak, more than {most}");
         let Some(ended) = ended else { continue };
         let summary = ended.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let totals = &summary.totals;

@@ -255,7 +255,8 @@ impl Health {
             None => {
                 tracing::warn!(part = self.part, kind = fault.kind.name(), %fault, "down; trying on");
                 let down = Down { fault: fault.clone(), since: Utc::now(), failures: 1 };
-                *state = Some(State { down, began: now, next_line: now + FIRST_REMINDER, pause: FIRST_REMINDER });
+                *state =
+                    Some(State { down, began: now, next_line: now + FIRST_REMINDER, pause: FIRST_REMINDER });
             }
             Some(state) => {
                 let other = state.down.fault.kind != fault.kind;

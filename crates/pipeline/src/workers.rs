@@ -29,7 +29,10 @@ pub(crate) struct Workers {
 enum Threads {
     /// Batches are mapped where they are submitted. For tests that a seed is to repeat.
     None(Box<Decoder>),
-    Some { inputs: Vec<blocking::SyncSender<(u64, Batch)>>, finished: mpsc::Receiver<Option<(u64, Parcel)>> },
+    Some {
+        inputs: Vec<blocking::SyncSender<(u64, Batch)>>,
+        finished: mpsc::Receiver<Option<(u64, Parcel)>>,
+    },
 }
 
 /// Says so when a thread ends before its time.
@@ -50,7 +53,11 @@ impl Workers {
     /// # Errors
     ///
     /// When the system gives no thread.
-    pub(crate) fn start(mapping: &Arc<Mapping>, options: DecodeOptions, threads: usize) -> Result<Self, Fault> {
+    pub(crate) fn start(
+        mapping: &Arc<Mapping>,
+        options: DecodeOptions,
+        threads: usize,
+    ) -> Result<Self, Fault> {
         let (sender, finished) = mpsc::channel((2 * threads).max(1));
         let start = |number: usize| {
             let (input, batches) = blocking::sync_channel::<(u64, Batch)>(2);

@@ -202,7 +202,8 @@ impl World {
                     Fate::Unmappable | Fate::Refused | Fate::TooLarge => stored == 0 && buried,
                 };
                 if !right {
-                    wrong.push(format!("{} ({:?}): stored {stored}, buried {buried}", record.id, record.fate));
+                    wrong
+                        .push(format!("{} ({:?}): stored {stored}, buried {buried}", record.id, record.fate));
                 }
             }
         }
@@ -245,7 +246,8 @@ pub(crate) fn fault(kind: FaultKind) -> Fault {
 /// The mapping; compiled once.
 pub(crate) fn mapping() -> Arc<Mapping> {
     static MAPPING: OnceLock<Arc<Mapping>> = OnceLock::new();
-    let make = || Arc::new(Mapping::new(Tables::builtin(), GeoDatabases::default(), MapperOptions::default()));
+    let make =
+        || Arc::new(Mapping::new(Tables::builtin(), GeoDatabases::default(), MapperOptions::default()));
     Arc::clone(MAPPING.get_or_init(make))
 }
 

@@ -26,7 +26,10 @@ impl Inner {
             let fate = self.fates.get(document.id).copied().unwrap_or(Fate::Delivered);
             let refused = document.body().ends_with(b"refuse me");
             outcomes.push(if fate == Fate::Refused || refused {
-                Outcome::Rejected(Rejection { reason: "document_parsing_exception".into(), detail: "planted".into() })
+                Outcome::Rejected(Rejection {
+                    reason: "document_parsing_exception".into(),
+                    detail: "planted".into(),
+                })
             } else if self.percent(retry) {
                 let kind = if self.percent(50) { FaultKind::Throttled } else { FaultKind::Unreachable };
                 Outcome::Retry(fault(kind))
