@@ -1,0 +1,404 @@
+//! What every source and every sink must do, as lists of named checks.
+//!
+//! Owns the promises of `ingest::Source` and `output::Sink` in a form that can fail. Must not know any of them: a bench says
+//! how to open one and how to look behind it. The fakes of this crate pass the lists, so that what is shown with them is
+//! shown of the real ones.
+//!
+//! Use [`sink_contract!`](crate::sink_contract) and [`source_contract!`](crate::source_contract); both make a test of each
+//! check.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use ingest::{Batch, Lane, Mark, Source};
+use output::{Documents, DocumentsBuilder, Outcome, Request, Sink};
+
+/// How a sink is opened and looked into.
+pub trait SinkBench: Sync {
+    /// The sink.
+    type Sink: Sink;
+    /// Opens it, on the same place each time.
+    fn open(&self) -> impl Future<Output = Self::Sink> + Send;
+    /// The ids stored there whose text begins with `prefix`, as often as they are stored.
+    fn stored(&self, prefix: &str) -> impl Future<Output = Vec<String>> + Send;
+    /// Whether a document that is written twice is there once.
+    fn stores_once(&self) -> bool;
+    /// What makes ids of this run differ from those of others.
+    fn unique(&self) -> String;
+    /// A document that the sink refuses for good, without its line end, if there is one.
+    fn refused(&self, id: &str) -> Option<String>;
+}
+
+/// How a source is opened and filled.
+pub trait SourceBench: Sync {
+    /// The source.
+    type Source: Source;
+    /// Opens it, on the same place and at the committed positions each time.
+    fn open(&self) -> impl Future<Output = Self::Source> + Send;
+    /// The records it holds, all of them, by lane in order. There are at least 20, and they are all different.
+    fn records(&self) -> Vec<Vec<Vec<u8>>>;
+}
+
+/// A document as the mapper would make it, as far as a sink can tell.
+#[must_use]
+pub fn document(id: &str) -> String {
+    format!(
+        "{{\"@timestamp\":\"2026-10-05T07:30:08.415283Z\",\"data_stream\":{{\"dataset\":\"anthropic.audit\",\
+         \"namespace\":\"default\",\"type\":\"logs\"}},\"event\":{{\"id\":\"{id}\",\"action\":\"contract_check\"}}}}"
+    )
+}
+
+/// Documents under ids.
+#[must_use]
+pub fn documents(bodies: &[(String, String)]) -> Arc<Documents> {
+    let mut builder = DocumentsBuilder::default();
+    for (id, body) in bodies {
+        builder.lines.extend_from_slice(body.as_bytes());
+        builder.push(id, "contract_check", None);
+    }
+    Arc::new(builder.finish())
+}
+
+fn numbered(prefix: &str, count: usize) -> Vec<(String, String)> {
+    let ids = (0..count).map(|number| format!("{prefix}-{number}"));
+    ids.map(|id| (id.clone(), document(&id))).collect()
+}
+
+/// A request of all documents, in parts of at most `part`.
+fn request(documents: &Arc<Documents>, part: usize) -> Request {
+    let mut request = Request::default();
+    let all: Vec<u32> = (0..documents.len() as u32).collect();
+    for which in all.chunks(part.max(1)) {
+        request.add(documents, which.to_vec());
+    }
+    request
+}
+
+fn written(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered | Outcome::Duplicate))
+}
+
+async fn stored<B: SinkBench>(bench: &B, prefix: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for id in bench.stored(prefix).await {
+        *counts.entry(id).or_default() += 1;
+    }
+    counts
+}
+
+fn once(bodies: &[(String, String)]) -> BTreeMap<String, usize> {
+    bodies.iter().map(|(id, _)| (id.clone(), 1)).collect()
+}
+
+/// Every document has an answer, and what is delivered is stored.
+pub async fn sink_delivers_every_document_of_a_request<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-every", bench.unique());
+    let bodies = numbered(&prefix, 25);
+    let sink = bench.open().await;
+    let answer = sink.write(&request(&documents(&bodies), 10)).await;
+    let outcomes = answer.unwrap_or_else(|fault| fail(&fault));
+    assert_eq!(outcomes.len(), bodies.len(), "one outcome for each document");
+    assert!(written(&outcomes), "{outcomes:?}");
+    assert_eq!(stored(bench, &prefix).await, once(&bodies));
+    assert_eq!(sink.close().await, Ok(()));
+}
+
+/// Only the documents chosen are written: a retry is a choice of indexes.
+pub async fn sink_writes_only_what_a_request_chooses<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-choice", bench.unique());
+    let bodies = numbered(&prefix, 9);
+    let mut request = Request::default();
+    request.add(&documents(&bodies), vec![1, 2, 7]);
+    let sink = bench.open().await;
+    let outcomes = sink.write(&request).await.unwrap_or_else(|fault| fail(&fault));
+    assert!(outcomes.len() == 3 && written(&outcomes), "{outcomes:?}");
+    let chosen: Vec<_> = [1, 2, 7].into_iter().filter_map(|at| bodies.get(at).cloned()).collect();
+    assert_eq!(stored(bench, &prefix).await, once(&chosen));
+    assert_eq!(sink.close().await, Ok(()));
+}
+
+/// Writing again is harmless: the answers say that it is there, and where the sink can tell, it is there once.
+pub async fn sink_takes_the_same_documents_again<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-again", bench.unique());
+    let bodies = numbered(&prefix, 12);
+    for _ in 0..2 {
+        let sink = bench.open().await;
+        for _ in 0..2 {
+            let answer = sink.write(&request(&documents(&bodies), 5)).await;
+            assert!(written(&answer.unwrap_or_else(|fault| fail(&fault))));
+        }
+        assert_eq!(sink.close().await, Ok(()));
+    }
+    let found = stored(bench, &prefix).await;
+    if bench.stores_once() {
+        assert_eq!(found, once(&bodies));
+    } else {
+        assert_eq!(found.keys().collect::<Vec<_>>(), once(&bodies).keys().collect::<Vec<_>>());
+    }
+}
+
+/// A document that is refused for good is answered in its place, and its neighbours are delivered.
+pub async fn sink_refuses_one_document_alone<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-refused", bench.unique());
+    let mut bodies = numbered(&prefix, 7);
+    let bad = format!("{prefix}-bad");
+    let Some(body) = bench.refused(&bad) else { return };
+    bodies.insert(3, (bad, body));
+    let sink = bench.open().await;
+    let answer = sink.write(&request(&documents(&bodies), 3)).await;
+    let outcomes = answer.unwrap_or_else(|fault| fail(&fault));
+    for (at, outcome) in outcomes.iter().enumerate() {
+        let refused = matches!(outcome, Outcome::Rejected(why) if !why.reason.is_empty());
+        assert!(if at == 3 { refused } else { *outcome == Outcome::Delivered }, "{at}: {outcome:?}");
+    }
+    bodies.remove(3);
+    assert_eq!(stored(bench, &prefix).await, once(&bodies));
+    assert_eq!(sink.close().await, Ok(()));
+}
+
+/// As many requests as it says may be under way at once.
+pub async fn sink_bears_what_it_says_may_be_in_flight<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-flight", bench.unique());
+    let sink = Arc::new(bench.open().await);
+    assert!(sink.most_in_flight() >= 1);
+    let mut all = Vec::new();
+    let mut writes = tokio::task::JoinSet::new();
+    for number in 0..sink.most_in_flight().min(16) {
+        let bodies = numbered(&format!("{prefix}-{number}"), 20);
+        all.extend(bodies.clone());
+        let sink = Arc::clone(&sink);
+        writes.spawn(async move { sink.write(&request(&documents(&bodies), 7)).await });
+    }
+    while let Some(answer) = writes.join_next().await {
+        let answer = answer.unwrap_or_else(|error| fail(&error));
+        assert!(written(&answer.unwrap_or_else(|fault| fail(&fault))));
+    }
+    assert_eq!(stored(bench, &prefix).await, once(&all));
+    assert_eq!(sink.close().await, Ok(()));
+}
+
+/// What was answered as delivered is there though the sink was never closed.
+pub async fn sink_keeps_what_it_answered_without_being_closed<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-crash", bench.unique());
+    let bodies = numbered(&prefix, 10);
+    let sink = bench.open().await;
+    let answer = sink.write(&request(&documents(&bodies), 4)).await;
+    assert!(written(&answer.unwrap_or_else(|fault| fail(&fault))));
+    drop(sink);
+    assert_eq!(stored(bench, &prefix).await, once(&bodies));
+}
+
+/// Everything a source gives until it has given `most` records or ends. Faults that are not final are passed over.
+async fn read<S: Source>(source: &mut S, most: usize) -> Vec<Batch> {
+    let (mut batches, mut records, mut faults) = (Vec::new(), 0, 0);
+    while records < most {
+        match source.next().await {
+            Ok(None) => break,
+            Ok(Some(batch)) => {
+                records += batch.records.len();
+                batches.push(batch);
+            }
+            Err(fault) => {
+                faults += 1;
+                assert!(!fault.kind.is_final() && faults < 1_000, "{fault}");
+            }
+        }
+    }
+    batches
+}
+
+fn total<B: SourceBench>(bench: &B) -> usize {
+    bench.records().iter().map(Vec::len).sum()
+}
+
+/// The records of batches, sorted.
+fn contents(batches: &[Batch]) -> Vec<Vec<u8>> {
+    let mut all: Vec<_> =
+        batches.iter().flat_map(|batch| &batch.records).map(|record| record.bytes.to_vec()).collect();
+    all.sort();
+    all
+}
+
+fn everything<B: SourceBench>(bench: &B) -> Vec<Vec<u8>> {
+    let mut all: Vec<_> = bench.records().concat();
+    all.sort();
+    all
+}
+
+/// Every record comes once, in the order of its lane; batches of a lane are counted up by one from 0.
+pub async fn source_gives_every_record_once_in_order<B: SourceBench>(bench: &B) {
+    let mut source = bench.open().await;
+    let batches = read(&mut source, total(bench)).await;
+    assert_eq!(contents(&batches), everything(bench));
+    let mut lanes: BTreeMap<Lane, (u64, Vec<Vec<u8>>)> = BTreeMap::new();
+    for batch in &batches {
+        let (number, records) = lanes.entry(batch.mark.lane).or_default();
+        assert_eq!(batch.mark.batch, *number, "batches of {:?}", batch.mark.lane);
+        *number += 1;
+        records.extend(batch.records.iter().map(|record| record.bytes.to_vec()));
+    }
+    let mut given: Vec<_> =
+        lanes.into_values().map(|(_, records)| records).filter(|all| !all.is_empty()).collect();
+    let mut expected: Vec<_> = bench.records().into_iter().filter(|all| !all.is_empty()).collect();
+    given.sort();
+    expected.sort();
+    assert_eq!(given, expected);
+    source.close().await;
+}
+
+/// What is not committed comes again.
+pub async fn source_gives_again_what_is_not_committed<B: SourceBench>(bench: &B) {
+    for _ in 0..2 {
+        let mut source = bench.open().await;
+        assert_eq!(contents(&read(&mut source, total(bench)).await), everything(bench));
+        source.close().await;
+    }
+}
+
+/// What is committed does not come again, and what is not does, over one start after another.
+pub async fn source_goes_on_after_the_last_commit<B: SourceBench>(bench: &B) {
+    let total = total(bench);
+    let mut seen: Vec<Batch> = Vec::new();
+    for _ in 0..total + 2 {
+        let done: usize = seen.iter().map(|batch| batch.records.len()).sum();
+        if done >= total {
+            break;
+        }
+        let mut source = bench.open().await;
+        // The second batch is read and not committed, so that it must come again.
+        let mut batches = read(&mut source, (total - done).min(2)).await;
+        batches.truncate(1);
+        let marks: Vec<Mark> = batches.iter().map(|batch| batch.mark).collect();
+        commit(&mut source, &marks).await;
+        seen.extend(batches);
+        source.close().await;
+    }
+    assert_eq!(contents(&seen), everything(bench));
+}
+
+/// Commits until it went well, as the pipeline does.
+async fn commit<S: Source>(source: &mut S, marks: &[Mark]) {
+    for _ in 0..1_000 {
+        match source.commit(marks).await {
+            Ok(()) => return,
+            Err(fault) => assert!(!fault.kind.is_final(), "{fault}"),
+        }
+    }
+    fail(&"a commit failed a thousand times");
+}
+
+/// Committing the same mark again, an older one, or one of a lane that never was, is harmless.
+pub async fn source_bears_marks_it_does_not_need<B: SourceBench>(bench: &B) {
+    let mut source = bench.open().await;
+    let batches = read(&mut source, total(bench)).await;
+    let mut last: BTreeMap<Lane, Mark> = BTreeMap::new();
+    for batch in &batches {
+        last.insert(batch.mark.lane, batch.mark);
+    }
+    let marks: Vec<Mark> = last.into_values().collect();
+    commit(&mut source, &marks).await;
+    commit(&mut source, &marks).await;
+    let old: Vec<Mark> = marks.iter().map(|mark| Mark { batch: 0, ..*mark }).collect();
+    commit(&mut source, &old).await;
+    commit(&mut source, &[Mark { lane: Lane(u64::MAX), batch: 3 }]).await;
+    source.close().await;
+    let mut source = bench.open().await;
+    source.stop_intake();
+    source.close().await;
+}
+
+/// Dropping a `next` that waits loses nothing.
+pub async fn source_loses_nothing_when_a_read_is_dropped<B: SourceBench>(bench: &B) {
+    let mut source = bench.open().await;
+    let total = total(bench);
+    let mut batches = Vec::new();
+    let mut records = 0;
+    for turn in 0_u32.. {
+        if records >= total {
+            break;
+        }
+        // Polled once, or for a moment, and dropped.
+        let patience = std::time::Duration::from_millis(u64::from(turn % 7) * 20);
+        match tokio::time::timeout(patience, source.next()).await {
+            Ok(Ok(Some(batch))) => {
+                records += batch.records.len();
+                batches.push(batch);
+            }
+            Ok(Ok(None)) => break,
+            Ok(Err(fault)) => assert!(!fault.kind.is_final(), "{fault}"),
+            Err(_) => {}
+        }
+    }
+    assert_eq!(contents(&batches), everything(bench));
+    source.close().await;
+}
+
+/// After the intake is stopped, what is under way can still be committed.
+pub async fn source_commits_after_intake_is_stopped<B: SourceBench>(bench: &B) {
+    let mut source = bench.open().await;
+    let batches = read(&mut source, total(bench)).await;
+    let half = batches.len().div_ceil(2);
+    source.stop_intake();
+    let mut last: BTreeMap<Lane, Mark> = BTreeMap::new();
+    for batch in batches.iter().take(half) {
+        last.insert(batch.mark.lane, batch.mark);
+    }
+    commit(&mut source, &last.into_values().collect::<Vec<_>>()).await;
+    source.close().await;
+    let rest = batches.get(half..).unwrap_or_default();
+    let expected = contents(rest);
+    let mut source = bench.open().await;
+    assert_eq!(contents(&read(&mut source, expected.len()).await), expected);
+    source.close().await;
+}
+
+/// Fails a check.
+fn fail(why: &dyn std::fmt::Display) -> ! {
+    std::panic::panic_any(why.to_string())
+}
+
+/// A test of each check that a sink must pass. Takes an expression that makes a bench, awaited in each test; with `None` the
+/// test is skipped.
+#[macro_export]
+macro_rules! sink_contract {
+    ($bench:expr) => {
+        $crate::contract_tests! { $bench;
+            sink_delivers_every_document_of_a_request
+            sink_writes_only_what_a_request_chooses
+            sink_takes_the_same_documents_again
+            sink_refuses_one_document_alone
+            sink_bears_what_it_says_may_be_in_flight
+            sink_keeps_what_it_answered_without_being_closed
+        }
+    };
+}
+
+/// A test of each check that a source must pass; see [`sink_contract!`]. Each test needs a source of its own, at its start.
+#[macro_export]
+macro_rules! source_contract {
+    ($bench:expr) => {
+        $crate::contract_tests! { $bench;
+            source_gives_every_record_once_in_order
+            source_gives_again_what_is_not_committed
+            source_goes_on_after_the_last_commit
+            source_bears_marks_it_does_not_need
+            source_loses_nothing_when_a_read_is_dropped
+            source_commits_after_intake_is_stopped
+        }
+    };
+}
+
+/// One test for each check.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_tests {
+    ($bench:expr; $($check:ident)+) => {$(
+        #[tokio::test]
+        async fn $check() {
+            if let Some(bench) = $bench.await {
+                $crate::contract::$check(&bench).await;
+            }
+        }
+    )+};
+}
