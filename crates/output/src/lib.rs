@@ -3,6 +3,7 @@
 //! Owns framing, sending once, and reading the answer item by item. Must not know where records come from, nor what a
 //! document means; it never retries.
 
+pub mod assets;
 mod document;
 mod sink;
 
