@@ -17,7 +17,7 @@ const OWN: [(&str, &str); 2] =
 
 /// ECS field sets that are mapped whole: the mapper, its enrichment or an ingest pipeline of the user's may fill any of them.
 /// From other sets come the fields that the tables name.
-const WHOLE_SETS: [&str; 12] = [
+const WHOLE_SETS: [&str; 13] = [
     "@timestamp",
     "data_stream.",
     "ecs.",
@@ -25,6 +25,7 @@ const WHOLE_SETS: [&str; 12] = [
     "message",
     "organization.",
     "related.",
+    "source.address",
     "source.as.",
     "source.geo.",
     "tags",
@@ -67,6 +68,7 @@ pub(super) fn mappings(tables: &Tables, flavour: Flavour) -> (Value, Value) {
         WHOLE_SETS.iter().any(|set| name == set || set.ends_with('.') && name.starts_with(set))
     });
     let mut types: BTreeMap<&str, &str> = whole.map(|(name, field)| (name, field.index.as_str())).collect();
+    types.remove("data_stream.namespace");
     types.extend(OWN);
     for row in &tables.fields {
         types.insert(&row.home, row.index.as_str());
@@ -110,6 +112,7 @@ fn definition(flavour: Flavour, path: &str, index: &str) -> Value {
         // Microseconds decide the order; as `date` they would be cut to milliseconds. Kibana and queries treat the two
         // alike. The mapper lets no time pass that `date_nanos` cannot hold; a data stream may not ignore its time.
         ("@timestamp", _) => json!({"type": "date_nanos", "ignore_malformed": false}),
+        // The namespace, the third of these, is in the index template.
         ("data_stream.type", _) => json!({"type": "constant_keyword", "value": "logs"}),
         ("data_stream.dataset", _) => json!({"type": "constant_keyword", "value": "anthropic.audit"}),
         // As ECS says: it is kept to be read, not searched.

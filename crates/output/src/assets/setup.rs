@@ -6,7 +6,7 @@
 
 use elasticsearch::http::Method;
 use model::fault::{Fault, FaultKind};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::api::Api;
 use super::server::Flavour;
@@ -286,6 +286,8 @@ async fn apply_data_stream(api: &Api<'_>, assets: &Assets, step: &mut Step) -> R
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -118,18 +118,10 @@ impl Assets {
     /// The mapping as a whole, as an existing index can be given it.
     #[must_use]
     pub fn mapping(&self) -> Value {
-        let mut whole = json!({"properties": {}});
+        let mut whole = json!({});
         for asset in &self.items {
-            let parts = asset.body.pointer("/template/mappings").and_then(Value::as_object);
-            for (key, value) in parts.into_iter().flatten() {
-                match (
-                    key.as_str(),
-                    value.as_object(),
-                    whole.get_mut("properties").and_then(Value::as_object_mut),
-                ) {
-                    ("properties", Some(added), Some(properties)) => properties.extend(added.clone()),
-                    _ => whole[key.as_str()] = value.clone(),
-                }
+            if let Some(mappings) = asset.body.pointer("/template/mappings") {
+                merge(&mut whole, mappings);
             }
         }
         whole
@@ -205,7 +197,12 @@ fn index_template(target: &Target, mapping: &str) -> Value {
         "priority": PRIORITY,
         "data_stream": {},
         "composed_of": [SETTINGS, ECS, AUDIT],
-        "template": {"mappings": {"_meta": {"managed_by": MANAGED_BY, "hash": mapping}}},
+        "template": {"mappings": {
+            "_meta": {"managed_by": MANAGED_BY, "hash": mapping},
+            "properties": {"data_stream": {"properties": {
+                "namespace": {"type": "constant_keyword", "value": target.namespace},
+            }}},
+        }},
     });
     if target.flavour == Flavour::Elasticsearch {
         body["composed_of"] = json!([SETTINGS, ECS, AUDIT, CUSTOM]);
@@ -215,6 +212,18 @@ fn index_template(target: &Target, mapping: &str) -> Value {
         }
     }
     body
+}
+
+/// Adds one object to another, member by member; the later one wins.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
 }
 
 /// The body with the mark that we made it. A policy of OpenSearch has no `_meta`; its description has to serve.
