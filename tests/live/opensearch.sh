@@ -23,7 +23,7 @@ die() {
 java_home() {
     local home major best=0 found=
     for home in "${OPENSEARCH_JAVA_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/*; do
-        [ -x "$home/bin/java" ] || continue
+        [ -n "$home" ] && [ -x "$home/bin/java" ] || continue
         major=$("$home/bin/java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
         if [ "${major:-0}" -ge "$1" ] && [ "$major" -le "${2:-999}" ] && [ "$major" -gt "$best" ]; then
             best=$major found=$home
