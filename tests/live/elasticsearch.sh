@@ -4,6 +4,10 @@
 #   elasticsearch.sh start DIR [setting=value ...]   prints ELASTICSEARCH_URL=http://127.0.0.1:PORT when the node answers
 #   elasticsearch.sh stop DIR                        stops it by process id and removes DIR
 #
+# With xpack.security.enabled=true the user elastic has the password in ELASTIC_PASSWORD, and with LIVE_CONFIG=FOLDER the
+# files in there (certificates) are put beside the configuration, so that settings can name them, for example
+# xpack.security.http.ssl.enabled=true xpack.security.http.ssl.certificate=node.pem xpack.security.http.ssl.key=node.key
+#
 # Needs: bash, curl, unzip, Maven (only to fetch, once), Java 21 or later for Elasticsearch 9, Java 17 for 8. Java is
 # looked for in ES_JAVA_HOME, JAVA_HOME and /usr/lib/jvm. ELASTICSEARCH_VERSION chooses the release.
 #
@@ -76,6 +80,13 @@ start() {
         local setting
         for setting in "$@"; do echo "${setting%%=*}: ${setting#*=}"; done
     } >"$here/config/elasticsearch.yml"
+    if [ -n "${LIVE_CONFIG:-}" ]; then cp -- "$LIVE_CONFIG"/* "$here/config/"; fi
+    if [ -n "${ELASTIC_PASSWORD:-}" ]; then
+        printf %s "$ELASTIC_PASSWORD" | env -u JAVA_HOME ES_JAVA_HOME="$home" \
+            "$here/bin/elasticsearch-keystore" add --force --stdin bootstrap.password >&2
+    fi
+    local scheme=http
+    [[ " $* " != *" xpack.security.http.ssl.enabled=true "* ]] || scheme=https
     local as=()
     if [ "$(id -u)" = 0 ]; then
         chown -R "$user:$user" "$dir"
@@ -92,11 +103,11 @@ start() {
         }
         port=$(sed -n 's/.*HttpServer.*publish_address {127\.0\.0\.1:\([0-9]*\)}.*/\1/p' "$dir/log" | head -n 1)
         if [ -n "$port" ]; then
-            answer=$(curl -s -o /dev/null -m 2 -w '%{http_code}' \
-                "http://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s" || true)
+            answer=$(curl -sk -o /dev/null -m 2 -w '%{http_code}' \
+                "$scheme://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s" || true)
             # With security on, being asked who we are is as good as an answer.
             case $answer in 200 | 401)
-                echo "ELASTICSEARCH_URL=http://127.0.0.1:$port"
+                echo "ELASTICSEARCH_URL=$scheme://127.0.0.1:$port"
                 return
                 ;;
             esac

@@ -35,7 +35,8 @@ impl<'t> Api<'t> {
     /// `transport` knows hosts, credentials and certificates; `address` is what messages call the server.
     #[must_use]
     pub fn new(transport: &'t Transport, address: &'t str) -> Self {
-        Self { transport, address }
+        // A user and password in it are for the transport alone.
+        Self { transport, address: address.rsplit_once('@').map_or(address, |(_, host)| host) }
     }
 
     pub(super) fn address(&self) -> &'t str {
