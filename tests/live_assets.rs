@@ -242,6 +242,7 @@ fn beyond_a_term() -> Vec<(String, String)> {
         ("value", format!("\"novel\":\"{long}\"")),
         ("value", format!("\"novel\":{{\"a\":[{{\"b\":\"{long}\"}}]}}")),
         ("value", format!("\"updates\":[{{\"type\":\"name\",\"current_value\":\"{long}\"}}]")),
+        ("value", format!("\"novel\":\"{}\"", "😀".repeat(10_000))),
         ("value", format!("\"{long}\":1")),
         ("path", format!("\"novel\":{nested}")),
         ("path", format!("\"updates\":[{nested}]")),

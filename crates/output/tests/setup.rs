@@ -297,6 +297,22 @@ async fn a_stream_that_elastic_filled_needs_a_rollover() {
 }
 
 #[tokio::test]
+async fn elastics_integration_is_left_alone_and_mentioned() {
+    let fake = Fake::start(ELASTICSEARCH).await;
+    let theirs = json!({"index_patterns": ["logs-anthropic.audit-*"], "priority": 200, "data_stream": {}});
+    fake.keep("/_index_template/logs-anthropic.audit", theirs.clone());
+    fake.keep(
+        "/_index_template/logs",
+        json!({"index_patterns": ["logs-*-*"], "priority": 100, "data_stream": {}}),
+    );
+    let (transport, assets) = (fake.transport(), assets(Flavour::Elasticsearch));
+    let steps = apply(&Api::new(&transport, &fake.url), &assets).await.unwrap();
+    assert_eq!(actions(&steps), [Action::Create; 6]);
+    assert!(steps[4].note.contains("another namespace"), "{:?}", steps[4]);
+    assert_eq!(fake.kept("/_index_template/logs-anthropic.audit"), theirs);
+}
+
+#[tokio::test]
 async fn a_failure_half_way_says_why_and_the_next_call_goes_on() {
     let fake = Fake::start(ELASTICSEARCH).await;
     let call = "PUT /_index_template/anthropic-ecs-default";

@@ -58,6 +58,8 @@ pub struct Step {
 }
 
 const DATA_STREAM: &str = "data stream";
+/// The index template of Elastic's integration.
+const ELASTICS: &str = "logs-anthropic.audit";
 
 /// Finds out what is to be done, by reading alone. This is the dry run.
 ///
@@ -69,7 +71,7 @@ pub async fn plan(api: &Api<'_>, assets: &Assets) -> Result<Vec<Step>, Fault> {
     for asset in &assets.items {
         steps.push(plan_asset(api, assets.target.flavour, asset).await?);
     }
-    steps.extend(plan_rivals(api, assets).await?);
+    plan_rivals(api, assets, &mut steps).await?;
     steps.push(plan_data_stream(api, assets).await?);
     Ok(steps)
 }
@@ -164,34 +166,38 @@ fn mark(body: &Value) -> Option<&str> {
     is_ours.then(|| words.find_map(|word| word.strip_prefix("hash=")).unwrap_or_default())
 }
 
-/// Index templates of others that would be used in place of ours.
-async fn plan_rivals(api: &Api<'_>, assets: &Assets) -> Result<Vec<Step>, Fault> {
+/// Index templates of others that would be used in place of ours are refused. Elastic's integration would not be, but who has
+/// it must know that its agents cannot write to this namespace any more.
+async fn plan_rivals(api: &Api<'_>, assets: &Assets, steps: &mut Vec<Step>) -> Result<(), Fault> {
     let answer = api.call(Method::Get, "/_index_template", None).await?;
     if !answer.is_done() {
         return Err(answer.unexpected());
     }
-    let ours =
-        assets.items.iter().find(|asset| asset.kind == AssetKind::IndexTemplate).map(|asset| &asset.name);
-    let mut steps = Vec::new();
+    let kind = AssetKind::IndexTemplate.name();
+    let stream = assets.data_stream();
+    let Some(at) = steps.iter().position(|step| step.kind == kind) else { return Ok(()) };
     for template in answer.body.get("index_templates").and_then(Value::as_array).into_iter().flatten() {
         let name = template.get("name").and_then(Value::as_str).unwrap_or_default();
         let body = template.get("index_template").unwrap_or(&Value::Null);
         let priority = body.get("priority").and_then(Value::as_u64).unwrap_or(0);
-        let patterns = body.get("index_patterns").and_then(Value::as_array).into_iter().flatten();
-        let stream = assets.data_stream();
-        let is_for_us = patterns.filter_map(Value::as_str).any(|pattern| matches_glob(pattern, &stream));
-        if is_for_us && priority >= PRIORITY && ours.is_none_or(|ours| ours != name) {
-            steps.push(Step {
-                kind: AssetKind::IndexTemplate.name(),
-                name: name.to_owned(),
-                action: Action::Refuse,
-                note: format!(
-                    "it covers {stream} with priority {priority}; ours has {PRIORITY} and would not be used"
-                ),
-            });
+        let mut patterns = body.get("index_patterns").and_then(Value::as_array).into_iter().flatten();
+        let is_for_us =
+            patterns.any(|pattern| pattern.as_str().is_some_and(|text| matches_glob(text, &stream)));
+        if !is_for_us || steps[at].name == name {
+            continue;
+        }
+        if priority >= PRIORITY {
+            let note = format!(
+                "it covers {stream} with priority {priority}; ours has {PRIORITY} and would not be used"
+            );
+            steps.push(Step { kind, name: name.to_owned(), action: Action::Refuse, note });
+        } else if name == ELASTICS && steps[at].note.is_empty() {
+            steps[at].note =
+                "Elastic's integration is here too; from now on its agents must write to another namespace"
+                    .to_owned();
         }
     }
-    Ok(steps)
+    Ok(())
 }
 
 /// Whether an index pattern, in which `*` stands for any text, covers a name.
