@@ -17,7 +17,7 @@ const FLAVOURS: [(Flavour, &str); 2] =
     [(Flavour::Elasticsearch, "elasticsearch"), (Flavour::OpenSearch, "opensearch")];
 
 pub(crate) fn render(flavour: Flavour, lifecycle: Lifecycle, namespace: &str) -> Assets {
-    Assets::render(&Tables::builtin(), Target { flavour, lifecycle, namespace: namespace.to_owned() })
+    Assets::render(&Tables::builtin(), Target::new(flavour, lifecycle, namespace).unwrap())
 }
 
 fn file_name(kind: AssetKind, name: &str) -> String {

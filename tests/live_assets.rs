@@ -1,151 +1,20 @@
 //! The assets on real servers: installed, kept, refused, and filled with every kind of document there is.
 //!
-//! `ELASTICSEARCH_URL` and `OPENSEARCH_URL` name the servers (`tests/live/*.sh` start them); without them the tests say that they
-//! were skipped. Each run has a namespace of its own. A bare Elasticsearch lacks some index types; then, and only then, they
-//! are replaced by the next best before the installation, and the test says so.
+//! Each run has a namespace of its own, and leaves behind what it made. A bare Elasticsearch lacks some index types; then, and
+//! only then, they are replaced by the next best before the installation, and the test says so.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use elasticsearch::http::headers::HeaderMap;
-use elasticsearch::http::{Method, transport::Transport};
+use elasticsearch::http::Method;
 use model::fault::FaultKind;
-use output::assets::{Action, Api, AssetKind, Assets, Flavour, Lifecycle, apply, detect, plan, refusal};
+use output::assets::{Action, Api, AssetKind, Flavour, Lifecycle, apply, detect, plan, refusal};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::assets::render;
+use crate::live_server::{Live, live, reduce, run_id};
 use crate::{mutations, world};
-
-struct Live {
-    transport: Transport,
-    url: String,
-    flavour: Flavour,
-}
-
-/// The server of a variable, if there is one.
-fn live(variable: &str, flavour: Flavour) -> Option<Live> {
-    let url = std::env::var(variable).ok().filter(|url| !url.is_empty());
-    match &url {
-        Some(url) => eprintln!("live: {flavour} at {url}"),
-        None => eprintln!("skipped: {variable} is not set"),
-    }
-    url.map(|url| Live { transport: Transport::single_node(&url).unwrap(), url, flavour })
-}
-
-impl Live {
-    async fn call(&self, method: Method, path: &str, body: Option<String>) -> (u16, Value) {
-        let mut headers = HeaderMap::new();
-        if path.ends_with("_bulk") {
-            headers.insert("content-type", "application/x-ndjson".parse().unwrap());
-        }
-        let response = self.transport.send(method, path, headers, None::<&()>, body, None).await.unwrap();
-        let status = response.status_code().as_u16();
-        let text = response.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
-    async fn put(&self, path: &str, body: &Value) {
-        let (status, answer) = self.call(Method::Put, path, Some(body.to_string())).await;
-        assert_eq!(status, 200, "{path}: {answer}");
-    }
-
-    /// How many documents a query finds.
-    async fn count(&self, stream: &str, query: Value) -> u64 {
-        let (status, answer) = self
-            .call(Method::Post, &format!("/{stream}/_count"), Some(json!({"query": query}).to_string()))
-            .await;
-        assert_eq!(status, 200, "{query}: {answer}");
-        answer["count"].as_u64().unwrap()
-    }
-
-    /// Indexes documents under these ids; gives back what was refused.
-    async fn index(&self, stream: &str, documents: &[(String, String)]) -> Vec<(String, Value)> {
-        let mut refused = Vec::new();
-        for some in documents.chunks(500) {
-            let mut body = String::new();
-            for (id, document) in some {
-                body.push_str(&format!("{{\"create\":{{\"_id\":{}}}}}\n{document}\n", json!(id)));
-            }
-            let (status, answer) = self.call(Method::Post, &format!("/{stream}/_bulk"), Some(body)).await;
-            assert_eq!(status, 200, "{answer}");
-            for item in answer["items"].as_array().unwrap() {
-                if item["create"]["status"] != 201 {
-                    let id = item["create"]["_id"].as_str().unwrap().to_owned();
-                    refused.push((id, item["create"]["error"].clone()));
-                }
-            }
-        }
-        let (status, answer) = self.call(Method::Post, &format!("/{stream}/_refresh"), None).await;
-        assert_eq!(status, 200, "{answer}");
-        refused
-    }
-
-    /// The fields of the one backing index.
-    async fn fields(&self, stream: &str) -> Value {
-        let (_, answer) = self.call(Method::Get, &format!("/{stream}/_mapping"), None).await;
-        let indices = answer.as_object().unwrap();
-        assert_eq!(indices.len(), 1, "{answer}");
-        indices.values().next().unwrap()["mappings"].clone()
-    }
-
-    /// Whether the server has an index type.
-    async fn has_type(&self, index: &str) -> bool {
-        let mut field = json!({"type": index});
-        if index == "constant_keyword" {
-            field["value"] = json!("x");
-        }
-        let body = json!({"mappings": {"properties": {"x": field}}}).to_string();
-        let name = format!("probe-{}-{}", index.replace('_', "-"), run_id());
-        let (status, _) = self.call(Method::Put, &format!("/{name}"), Some(body)).await;
-        if status == 200 {
-            self.call(Method::Delete, &format!("/{name}"), None).await;
-        }
-        status == 200
-    }
-}
-
-/// Another one in each run, so that a server can be used again.
-fn run_id() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    format!("{:x}{:x}", std::process::id(), now.as_micros())
-}
-
-/// Replaces types that a bare server lacks.
-async fn reduce(live: &Live, assets: &mut Assets) {
-    let mut missing = BTreeMap::new();
-    for (index, instead) in [
-        ("constant_keyword", json!({"type": "keyword"})),
-        ("match_only_text", json!({"type": "text"})),
-        ("wildcard", json!({"type": "keyword", "ignore_above": 8191})),
-    ] {
-        if !live.has_type(index).await {
-            missing.insert(index, instead);
-        }
-    }
-    if !missing.is_empty() {
-        eprintln!("reduced: {} lacks {:?}", live.flavour, missing.keys().collect::<Vec<_>>());
-        for asset in &mut assets.items {
-            replace(&mut asset.body, &missing);
-        }
-    }
-}
-
-fn replace(value: &mut Value, types: &BTreeMap<&str, Value>) {
-    let instead = value.get("type").and_then(Value::as_str).and_then(|index| types.get(index));
-    if let Some(instead) = instead {
-        let fields = value.get("fields").cloned();
-        *value = instead.clone();
-        if let Some(fields) = fields {
-            value["fields"] = fields;
-        }
-    }
-    for inner in value.as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
-        replace(inner, types);
-    }
-}
 
 /// Everything there is, each with an id of its own: golden records, one of each type in each shape, and broken ones.
 fn documents() -> Vec<(String, String)> {

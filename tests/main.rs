@@ -18,6 +18,7 @@ mod golden;
 mod hostile;
 mod json;
 mod live_assets;
+mod live_server;
 mod lossless;
 mod mutations;
 mod overlays;

@@ -2,6 +2,8 @@
 # A genuine Elasticsearch on a free loopback port, for the live tests, without Docker.
 #
 #   elasticsearch.sh start DIR [setting=value ...]   prints ELASTICSEARCH_URL=http://127.0.0.1:PORT when the node answers
+#   elasticsearch.sh halt DIR                        stops it by process id and keeps its data
+#   elasticsearch.sh resume DIR                      starts it again, at the same port
 #   elasticsearch.sh stop DIR                        stops it by process id and removes DIR
 #
 # With xpack.security.enabled=true the user elastic has the password in ELASTIC_PASSWORD, and with LIVE_CONFIG=FOLDER the
@@ -15,7 +17,7 @@
 # server with security and x-pack core, but without the modules for lifecycle policies, data stream management, ingest
 # processors, painless, and the types constant_keyword, match_only_text, scaled_float and wildcard.
 #
-# Elasticsearch refuses to run as root; root becomes LIVE_USER_ID (65534, nobody) for it.
+# Elasticsearch refuses to run as root; root becomes LIVE_USER_ID (65534, nobody) for it, by setpriv of util-linux.
 set -euo pipefail
 
 readonly newest=9.5.3 for_java_17=8.19.21 plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
@@ -46,7 +48,7 @@ fetch() {
     mkdir -p "$cache"
     local new
     new=$(mktemp -d "$cache/new.XXXXXX")
-    mvn -q -B "$plugin:copy" -DoutputDirectory="$new" \
+    mvn -q -B -Dstyle.color=never "$plugin:copy" -DoutputDirectory="$new" \
         -Dartifact="org.elasticsearch.distribution.integ-test-zip:elasticsearch:$1:zip" >&2
     mv "$new/$zip" "$cache/$zip"
     rmdir "$new"
@@ -85,17 +87,23 @@ start() {
         printf %s "$ELASTIC_PASSWORD" | env -u JAVA_HOME ES_JAVA_HOME="$home" \
             "$here/bin/elasticsearch-keystore" add --force --stdin bootstrap.password >&2
     fi
-    local scheme=http
-    [[ " $* " != *" xpack.security.http.ssl.enabled=true "* ]] || scheme=https
-    local as=()
-    if [ "$(id -u)" = 0 ]; then
-        chown -R "$user:$user" "$dir"
-        as=(setpriv "--reuid=$user" "--regid=$user" --clear-groups)
-    fi
-    env -u JAVA_HOME HOME="$dir" ES_JAVA_HOME="$home" ES_JAVA_OPTS="${ES_JAVA_OPTS:--Xms1g -Xmx1g}" \
+    echo "$home" >"$dir/java"
+    echo "$here" >"$dir/here"
+    echo http >"$dir/scheme"
+    [[ " $* " != *" xpack.security.http.ssl.enabled=true "* ]] || echo https >"$dir/scheme"
+    if [ "$(id -u)" = 0 ]; then chown -R "$user:$user" "$dir"; fi
+    launch "$dir"
+}
+
+# Starts what `start` has laid out, and waits until it answers.
+launch() {
+    local dir=$1 here scheme as=() port answer
+    here=$(cat "$dir/here")
+    scheme=$(cat "$dir/scheme")
+    if [ "$(id -u)" = 0 ]; then as=(setpriv "--reuid=$user" "--regid=$user" --clear-groups); fi
+    env -u JAVA_HOME HOME="$dir" ES_JAVA_HOME="$(cat "$dir/java")" ES_JAVA_OPTS="${ES_JAVA_OPTS:--Xms1g -Xmx1g}" \
         "${as[@]}" "$here/bin/elasticsearch" >"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
-    local port answer
     for _ in $(seq 240); do
         kill -0 "$(cat "$dir/pid")" 2>/dev/null || {
             tail -n 30 "$dir/log" >&2
@@ -107,6 +115,7 @@ start() {
                 "$scheme://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s" || true)
             # With security on, being asked who we are is as good as an answer.
             case $answer in 200 | 401)
+                sed -i "s/^http\.port: 0$/http.port: $port/" "$here/config/elasticsearch.yml"
                 echo "ELASTICSEARCH_URL=$scheme://127.0.0.1:$port"
                 return
                 ;;
@@ -115,11 +124,11 @@ start() {
         sleep 0.5
     done
     tail -n 30 "$dir/log" >&2
-    stop "$dir"
+    halt "$dir"
     die "the node did not answer within two minutes"
 }
 
-stop() {
+halt() {
     local pid
     pid=$(cat "$1/pid" 2>/dev/null) || die "$1 has no pid; was it started by this script?"
     # The script of Elasticsearch is a launcher with the server as its child; it passes the signal on.
@@ -132,11 +141,12 @@ stop() {
         pkill -KILL -P "$pid" || true
         kill -KILL "$pid" || true
     fi
-    rm -rf -- "$1"
 }
 
 case ${1:-} in
     start) [ $# -ge 2 ] || die "start DIR"; shift; start "$@" ;;
-    stop) [ $# = 2 ] || die "stop DIR"; stop "$2" ;;
-    *) die "start DIR [setting=value ...] | stop DIR" ;;
+    halt) [ $# = 2 ] || die "halt DIR"; halt "$2" ;;
+    resume) [ $# = 2 ] || die "resume DIR"; launch "$2" ;;
+    stop) [ $# = 2 ] || die "stop DIR"; halt "$2"; rm -rf -- "$2" ;;
+    *) die "start DIR [setting=value ...] | halt DIR | resume DIR | stop DIR" ;;
 esac

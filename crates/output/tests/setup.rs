@@ -157,8 +157,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
 }
 
 fn assets(flavour: Flavour) -> Assets {
-    let target = Target { flavour, lifecycle: Lifecycle::Policy, namespace: "default".to_owned() };
-    Assets::render(&Tables::builtin(), target)
+    Assets::render(&Tables::builtin(), Target::new(flavour, Lifecycle::Policy, "default").unwrap())
 }
 
 fn actions(steps: &[Step]) -> Vec<Action> {

@@ -69,7 +69,7 @@ const ELASTICS: &str = "logs-anthropic.audit";
 pub async fn plan(api: &Api<'_>, assets: &Assets) -> Result<Vec<Step>, Fault> {
     let mut steps = Vec::new();
     for asset in &assets.items {
-        steps.push(plan_asset(api, assets.target.flavour, asset).await?);
+        steps.push(plan_asset(api, assets.target.flavour(), asset).await?);
     }
     plan_rivals(api, assets, &mut steps).await?;
     steps.push(plan_data_stream(api, assets).await?);
@@ -102,7 +102,7 @@ pub async fn apply(api: &Api<'_>, assets: &Assets) -> Result<Vec<Step>, Fault> {
     for (asset, step) in assets.items.iter().zip(&steps) {
         if matches!(step.action, Action::Create | Action::Update) {
             let answer =
-                api.call(Method::Put, &path(assets.target.flavour, asset), Some(&asset.body)).await?;
+                api.call(Method::Put, &path(assets.target.flavour(), asset), Some(&asset.body)).await?;
             if !answer.is_done() {
                 return Err(answer.unexpected());
             }

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use model::fault::{Fault, FaultKind};
 use model::tables::Tables;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -37,12 +38,9 @@ pub enum Lifecycle {
 /// What the assets are for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The server's kind.
-    pub flavour: Flavour,
-    /// What it has for the lifecycle of indices.
-    pub lifecycle: Lifecycle,
-    /// The last part of the data stream's name.
-    pub namespace: String,
+    flavour: Flavour,
+    lifecycle: Lifecycle,
+    namespace: String,
 }
 
 /// What an asset is.
@@ -135,6 +133,30 @@ impl Assets {
 }
 
 impl Target {
+    /// A server of this kind, what it has for the lifecycle of indices, and the last part of the data stream's name.
+    ///
+    /// # Errors
+    ///
+    /// The namespace cannot be one: it becomes part of names and paths. Elastic's rules allow a little more than this.
+    pub fn new(flavour: Flavour, lifecycle: Lifecycle, namespace: &str) -> Result<Self, Fault> {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_fine = |c: char| is_plain(c) || c == '_' || c == '.';
+        if namespace.len() <= 100 && namespace.starts_with(is_plain) && namespace.chars().all(is_fine) {
+            return Ok(Self { flavour, lifecycle, namespace: namespace.to_owned() });
+        }
+        Err(Fault::new(
+            FaultKind::Unusable,
+            format!("`{namespace}` is no namespace of a data stream"),
+            "write at most 100 small letters, digits, `_` and `.`, the first a letter or digit",
+        ))
+    }
+
+    /// The server's kind.
+    #[must_use]
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
     pub(super) fn data_stream(&self) -> String {
         format!("logs-anthropic.audit-{}", self.namespace)
     }
@@ -256,7 +278,7 @@ mod tests {
     use super::*;
 
     fn render(flavour: Flavour, lifecycle: Lifecycle) -> Assets {
-        Assets::render(&Tables::builtin(), Target { flavour, lifecycle, namespace: "default".to_owned() })
+        Assets::render(&Tables::builtin(), Target::new(flavour, lifecycle, "default").unwrap())
     }
 
     #[test]
@@ -283,6 +305,17 @@ mod tests {
         assert!(assets.items.iter().all(|asset| asset.kind != AssetKind::Policy));
         assert!(assets.items[0].body.pointer("/template/settings/index/lifecycle").is_none());
         assert_eq!(assets.items.last().unwrap().body["template"]["lifecycle"], json!({}));
+    }
+
+    #[test]
+    fn a_namespace_is_plain() {
+        let new = |namespace: &str| Target::new(Flavour::Elasticsearch, Lifecycle::None, namespace);
+        for fine in ["default", "eu_1", "9", "a.b", &"x".repeat(100)] {
+            assert!(new(fine).is_ok(), "{fine}");
+        }
+        for wrong in ["", "a-b", "Prod", "a/b", "*", "_a", ".", "ä", "a?b", &"x".repeat(101)] {
+            assert!(new(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
