@@ -12,10 +12,13 @@
     reason = "the lints' own exception covers only functions marked as tests, not their helpers"
 )]
 
+mod assets;
 mod compat;
 mod golden;
 mod hostile;
 mod json;
+mod live_assets;
+mod live_server;
 mod lossless;
 mod mutations;
 mod overlays;

@@ -13,8 +13,14 @@ use crate::json::Json;
 use crate::world;
 
 /// What is written for readers of the repository.
-const PAGES: [&str; 5] =
-    ["README.md", "crates/README.md", "mappings/README.md", "samples/README.md", "CHANGELOG.md"];
+const PAGES: [&str; 6] = [
+    "README.md",
+    "crates/README.md",
+    "mappings/README.md",
+    "mappings/elasticsearch/README.md",
+    "samples/README.md",
+    "CHANGELOG.md",
+];
 
 /// What is named and need not be there: it is made by running something.
 const MADE: [&str; 3] = ["dead-letters.ndjson", "fuzz/corpus/map", "target"];

@@ -5,6 +5,7 @@
 
 mod append;
 pub mod dead_letters;
+pub mod assets;
 mod document;
 pub mod elasticsearch;
 pub mod kafka;
