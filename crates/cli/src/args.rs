@@ -35,6 +35,15 @@ pub(crate) enum Command {
     /// or compressed with gzip or zstd; which of these is found out by looking, not by name. The order of the output is the
     /// order of the input, and the same input gives the same bytes.
     Normalize(NormalizeArgs),
+    /// Run the stage a configuration describes: until it is told to stop, or until its files end.
+    ///
+    /// The first SIGTERM or SIGINT stops reading, delivers what is under way and commits; the second ends at once, and nothing
+    /// is lost by it: what was not committed comes again at the next start.
+    Run(RunArgs),
+    /// Check a configuration; with --connect, also everything it names: servers, rights, topics, templates.
+    Check(CheckArgs),
+    /// Install the index template, its component templates and the lifecycle policy, and make the data stream.
+    Setup(SetupArgs),
     /// Show what happens to an activity type, or to one record: its category, where each field goes, and why.
     Explain(ExplainArgs),
     /// List every known activity type.
@@ -90,6 +99,42 @@ pub(crate) struct KnowledgeArgs {
     /// Rows of your own for activity types or fields, as in mappings/activities.csv or mappings/fields.csv; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) mappings: Vec<PathBuf>,
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS, after_long_help = EXIT_STATUS)]
+pub(crate) struct RunArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Write a line for each change of state and nothing below this level: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: tracing::Level,
+}
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS, after_long_help = EXIT_STATUS)]
+pub(crate) struct CheckArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Also reach every server it names, and say what is missing there
+    #[arg(long)]
+    pub(crate) connect: bool,
+}
+
+/// What `setup` takes.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS, after_long_help = EXIT_STATUS)]
+pub(crate) struct SetupArgs {
+    /// The configuration, whose sink is Elasticsearch or OpenSearch
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Change nothing; print what would be installed, as JSON
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What `explain` takes.
@@ -155,7 +200,7 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 /// What Elasticsearch accepts as the last part of a data stream's name.
-fn namespace(text: &str) -> Result<String, String> {
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > 100 {
         return Err("must have 1 to 100 bytes".to_owned());
     }

@@ -9,12 +9,16 @@
 
 mod args;
 mod catalog;
+mod check;
+mod config;
 mod dead_letters;
 mod explain;
 mod failure;
 mod files;
 mod knowledge;
 mod normalize;
+mod run;
+mod setup;
 mod stop;
 mod suggest;
 mod table;
@@ -32,6 +36,9 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         _ if cli.version => version(),
         Some(Command::Normalize(args)) => normalize::run(&args),
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Setup(args)) => setup::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Catalog(args)) => catalog::run(&args),
         None => help(),
