@@ -136,7 +136,7 @@ async fn life(root: &Path, compression: Compression, steps: usize, committed: us
             source.commit(&[batch.mark]).await.unwrap();
         }
     }
-    if committed % 2 == 0 {
+    if committed.is_multiple_of(2) {
         source.close().await;
     } else {
         // What was committed and not saved is forgotten.

@@ -170,6 +170,25 @@ fn size_and_age_end_a_file() {
 }
 
 #[test]
+fn an_interval_syncs_what_waits_and_says_when() {
+    let root = tempfile::tempdir().unwrap();
+    for (time, waits) in [(Duration::ZERO, false), (Duration::from_secs(3600), true)] {
+        let within = Plan {
+            durability: Durability::Within(time),
+            ..plan(&root.path().join(format!("{waits}")), Framing::Plain)
+        };
+        let mut appender = Appender::open(within).unwrap();
+        assert_eq!(appender.tick().unwrap(), None);
+        appender.append(&chunk("{}\n")).unwrap();
+        assert!(appender.unsynced.is_some());
+        assert_eq!(appender.tick().unwrap().is_some(), waits);
+        assert_eq!(appender.unsynced.is_some(), waits);
+        appender.sync().unwrap();
+        assert_eq!(appender.tick().unwrap(), None);
+    }
+}
+
+#[test]
 fn a_file_moved_away_or_cut_by_others_is_begun_again() {
     let root = tempfile::tempdir().unwrap();
     let (path, moved) = (root.path().join("a"), root.path().join("b"));

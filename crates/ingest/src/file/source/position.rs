@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::hex;
-use crate::file::{Block, Kind, Span};
+use crate::file::{Block, Kind, Reason, Span};
 
 /// To be counted up when the splitter begins to find other spans in the same bytes.
 pub(super) const SPLITTER: u32 = 1;
@@ -78,6 +78,8 @@ struct Seen {
     length: u64,
     /// Of its first bytes.
     hash: String,
+    /// Whether the input ended before it did.
+    unfinished: bool,
 }
 
 impl State {
@@ -170,15 +172,15 @@ impl Reached {
         let longer = old.offset == span.offset
             && old.length < whole_length(span)
             && old.hash == Seen::new(span, bytes, old.length as usize).hash;
-        // An input that ended inside an array leaves an empty span, in whose place comes whatever follows.
-        let replaced = old.length == 0 && span.offset >= old.offset;
+        // What looked cut off may turn out to be the frame of a page, with the next record behind it.
+        let replaced = old.unfinished && span.offset >= old.offset;
         if longer || replaced { Verdict::Grown } else { Verdict::Changed }
     }
 
     /// Whether it is no harm that the input ended before the span with the number `number`, which was given out before.
     pub(super) fn may_end_before(&self, number: u64) -> bool {
         let missing = (self.spans - number) as usize;
-        missing <= self.last.len() && self.last.iter().rev().take(missing).all(|seen| seen.length == 0)
+        missing <= self.last.len() && self.last.iter().rev().take(missing).all(|seen| seen.unfinished)
     }
 }
 
@@ -195,8 +197,9 @@ pub(super) enum Verdict {
 
 impl Seen {
     fn new(span: &Span, bytes: &[u8], look: usize) -> Self {
+        let unfinished = span.kind == Kind::Malformed(Reason::Truncated);
         let head = bytes.get(..look.min(LOOK as usize)).unwrap_or(bytes);
-        Self { offset: span.offset, length: whole_length(span), hash: hash(head) }
+        Self { offset: span.offset, length: whole_length(span), hash: hash(head), unfinished }
     }
 }
 

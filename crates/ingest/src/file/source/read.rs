@@ -170,11 +170,7 @@ impl Reader {
                 }
                 None => {}
             }
-            RawRecord {
-                bytes,
-                kind,
-                origin: Origin::File { path: planned.name.clone(), offset: span.offset },
-            }
+            RawRecord { bytes, kind, origin: Origin::File { path: Arc::clone(&path), offset: span.offset } }
         };
         spans.iter().map(record).collect()
     }
