@@ -16,7 +16,7 @@ use crate::{Ending, Status, run, stop};
 /// How often a run may be ended before its time.
 const MOST_ENDS: usize = 6;
 
-fn messages(random: &mut Rng, partition: usize) -> Vec<Message> {
+pub(crate) fn messages(random: &mut Rng, partition: usize) -> Vec<Message> {
     let mut number = 0;
     let mut record = |random: &mut Rng| {
         number += 1;
@@ -44,7 +44,7 @@ fn messages(random: &mut Rng, partition: usize) -> Vec<Message> {
     messages
 }
 
-fn chaos(random: &mut Rng) -> Chaos {
+pub(crate) fn chaos(random: &mut Rng) -> Chaos {
     // Some worlds are calm in most respects, so that rare combinations are not drowned.
     let mut level = |most: u32| if random.bool() { random.u32(0..most) } else { 0 };
     let (source_fault, commit_fault, revocation, pause) = (level(20), level(40), level(10), level(50));
