@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::*;
-use crate::simulation::{chaos, messages};
+use crate::simulation::{campaign, chaos, messages, seeds};
 use crate::stop;
 use crate::testing::{
     Chaos, FakeLetters, FakeSource, FakeTransactions, World, fault, good, mapping, options,
@@ -64,11 +64,7 @@ async fn simulate(seed: u64) {
 
 #[test]
 fn everything_is_there_exactly_once_whatever_happens() {
-    for seed in 0..400 {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(simulate(seed));
-    }
+    campaign(seeds(1_000), simulate);
 }
 
 #[tokio::test(start_paused = true)]
