@@ -354,8 +354,9 @@ pub async fn source_commits_after_intake_is_stopped<B: SourceBench>(bench: &B) {
 }
 
 /// Fails a check.
+#[allow(clippy::panic, reason = "this is how a test fails")]
 fn fail(why: &dyn std::fmt::Display) -> ! {
-    std::panic::panic_any(why.to_string())
+    panic!("{why}")
 }
 
 /// A test of each check that a sink must pass. Takes an expression that makes a bench, awaited in each test; with `None` the

@@ -418,7 +418,7 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
     }
 
     /// The end: lets go of everything and says what was done.
-    pub(crate) fn close(self) -> Result<Summary, RunError> {
+    pub(crate) fn close(self) -> Result<Summary, Box<RunError>> {
         let left = Left {
             batches: self.ledger.open_batches(),
             records: self.ledger.open_records(),
@@ -427,7 +427,7 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         let ending = self.ending.unwrap_or(Ending::SourceEnded);
         let summary = Summary { ending, totals: self.links.status.totals(), left };
         match self.broken.into_iter().next() {
-            Some((part, fault)) => Err(RunError { part: part.name(), fault, summary }),
+            Some((part, fault)) => Err(Box::new(RunError { part: part.name(), fault, summary })),
             None => Ok(summary),
         }
     }

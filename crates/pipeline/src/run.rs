@@ -198,7 +198,7 @@ where
     let failed = closing.into_iter().find_map(|(part, closed)| Some((part, closed.err()?)));
     match (outcome, failed) {
         (Ok(summary), Some((part, fault))) => Err(Box::new(RunError { part, fault, summary })),
-        (outcome, _) => outcome.map_err(Box::new),
+        (outcome, _) => outcome,
     }
 }
 

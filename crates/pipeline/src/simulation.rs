@@ -4,10 +4,15 @@
 //! Time is paused, so that hours of outage take no time. `SIMULATION_SEEDS=from..to` chooses other seeds; a failure names
 //! its seed, which repeats it.
 
+use std::num::NonZero;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
+use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 
 use crate::testing::{Chaos, Fate, Message, World, message, options, page, planted};
@@ -16,7 +21,7 @@ use crate::{Ending, Status, run, stop};
 /// How often a run may be ended before its time.
 const MOST_ENDS: usize = 6;
 
-fn messages(random: &mut Rng, partition: usize) -> Vec<Message> {
+pub(crate) fn messages(random: &mut Rng, partition: usize) -> Vec<Message> {
     let mut number = 0;
     let mut record = |random: &mut Rng| {
         number += 1;
@@ -44,7 +49,7 @@ fn messages(random: &mut Rng, partition: usize) -> Vec<Message> {
     messages
 }
 
-fn chaos(random: &mut Rng) -> Chaos {
+pub(crate) fn chaos(random: &mut Rng) -> Chaos {
     // Some worlds are calm in most respects, so that rare combinations are not drowned.
     let mut level = |most: u32| if random.bool() { random.u32(0..most) } else { 0 };
     let (source_fault, commit_fault, revocation, pause) = (level(20), level(40), level(10), level(50));
@@ -122,19 +127,34 @@ async fn simulate(seed: u64) {
     assert_eq!(world.wrong_at_the_end(), Vec::<String>::new(), "seed {seed}");
 }
 
-fn campaign(seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(simulate(seed));
-    }
+/// Runs a world for each seed, on all cores.
+pub(crate) fn campaign<F: Future<Output = ()>>(seeds: Range<u64>, simulate: fn(u64) -> F) {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+            runtime.unwrap().block_on(simulate(seed));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(work);
+        }
+    });
+}
+
+/// The seeds to run: those of the environment, or the first `usual`.
+pub(crate) fn seeds(usual: u64) -> Range<u64> {
+    let chosen = std::env::var("SIMULATION_SEEDS").ok();
+    let chosen = chosen.as_deref().and_then(|seeds| seeds.split_once(".."));
+    chosen.map_or(0..usual, |(from, to)| from.parse().unwrap()..to.parse().unwrap())
 }
 
 #[test]
 fn nothing_is_lost_whatever_happens() {
-    let seeds = std::env::var("SIMULATION_SEEDS").ok().and_then(|seeds| {
-        let (from, to) = seeds.split_once("..")?;
-        Some(from.parse().ok()?..to.parse().ok()?)
-    });
-    campaign(seeds.unwrap_or(0..2_000));
+    campaign(seeds(1_000), simulate);
 }

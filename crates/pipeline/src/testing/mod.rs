@@ -6,6 +6,7 @@
 mod letters;
 mod sink;
 mod source;
+mod transactions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -25,6 +26,7 @@ use crate::{Backoff, DecodeOptions, Options, Packing, Stage};
 pub(crate) use letters::FakeLetters;
 pub(crate) use sink::FakeSink;
 pub(crate) use source::FakeSource;
+pub(crate) use transactions::FakeTransactions;
 
 /// What is to become of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +114,10 @@ pub(crate) struct Inner {
     pub(crate) reads: usize,
     pub(crate) commits: usize,
     pub(crate) stopped_intake: bool,
+    /// The open transaction, which producer it is of, and whether the last one was committed.
+    pub(crate) transaction: Option<Vec<String>>,
+    pub(crate) producer: u64,
+    pub(crate) last_committed: bool,
     /// Answers for the writes to come, before chaos is asked.
     pub(crate) script: Vec<Scripted>,
     /// The same for commits, reads and letters.
@@ -166,6 +172,9 @@ impl World {
             reads: 0,
             commits: 0,
             stopped_intake: false,
+            transaction: None,
+            producer: 0,
+            last_committed: false,
             script: Vec::new(),
             commit_script: Vec::new(),
             read_script: Vec::new(),

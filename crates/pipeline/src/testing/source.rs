@@ -6,6 +6,7 @@ use model::fault::{Fault, FaultKind};
 use tokio::time::sleep;
 
 use super::{Inner, LaneState, World, fault};
+use crate::TransactionalSource;
 
 pub(crate) struct FakeSource {
     world: World,
@@ -66,7 +67,7 @@ impl Inner {
         Some(Batch { mark, records })
     }
 
-    fn carry_out(&mut self, mark: Mark) {
+    pub(crate) fn carry_out(&mut self, mark: Mark) {
         let Some(lane) = self.lanes.get(&mark.lane).filter(|lane| lane.owned) else { return };
         let Some(end) = lane.ends.get(mark.batch as usize).copied() else {
             self.violations.push(format!("{mark:?} was never given"));
@@ -145,4 +146,16 @@ impl Source for FakeSource {
     }
 
     async fn close(self) {}
+}
+
+impl TransactionalSource for FakeSource {
+    type Positions = Vec<Mark>;
+
+    fn holds(&self, lane: Lane) -> bool {
+        self.world.lock().lanes.get(&lane).is_some_and(|lane| lane.owned)
+    }
+
+    fn positions(&mut self, marks: &[Mark]) -> Option<Vec<Mark>> {
+        marks.iter().all(|mark| self.holds(mark.lane)).then(|| marks.to_vec())
+    }
 }

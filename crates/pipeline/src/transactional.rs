@@ -1,0 +1,549 @@
+//! Exactly once, where source and sink share transactions: documents and positions become visible together or not at all.
+//!
+//! Owns the order of one transaction after the other: begin, write everything, bury what is refused, commit with the
+//! positions. Must not know Kafka: what positions are is the source's and the sink's business.
+//!
+//! The subtle thing: a transaction covers whole batches and is kept until it is committed, so that after an abort the same
+//! is written again; except what belongs to lanes that are ours no longer, since whoever has them now reads it again. A
+//! lane is asked about last thing before the commit, by the one that gives the positions. Dead letters are no part of the
+//! transaction: they are durable before its commit, and after a crash between the two they are there twice.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use ingest::{Lane, Mark, Source};
+use model::fault::{Fault, FaultKind};
+use output::{Outcome, Rejection, Request};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::config::Options;
+use crate::dead::{DeadLetters, Letter};
+use crate::mapping::{Parcel, expected_cost};
+use crate::packer::Packed;
+use crate::run::{Ending, Left, RunError, Stage, Summary};
+use crate::status::Status;
+use crate::stop::Stop;
+use crate::workers::Workers;
+
+/// How long each step of the end may take beyond the drain.
+const LAST_STEP: Duration = Duration::from_secs(5);
+
+/// A source whose positions can be part of a transaction. [`Source::commit`] is not called.
+pub trait TransactionalSource: Source {
+    /// What a transaction commits: offsets, and who we are in the group.
+    type Positions: Send + Sync;
+
+    /// Whether a lane is still ours.
+    fn holds(&self, lane: Lane) -> bool;
+
+    /// The positions behind these marks, one of each lane. `None` if one of the lanes is ours no longer; the two must be
+    /// decided at once.
+    fn positions(&mut self, marks: &[Mark]) -> Option<Self::Positions>;
+}
+
+/// A sink that writes in transactions.
+pub trait TransactionalSink<P>: Send + Sync + 'static {
+    /// Begins a transaction. One is open at a time.
+    ///
+    /// # Errors
+    ///
+    /// What stood in the way; it is tried again after an abort.
+    fn begin(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Tries once to write documents inside the transaction; see [`output::Sink::write`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no telling the documents apart. The transaction is then aborted.
+    fn write(&self, request: &Request) -> impl Future<Output = Result<Vec<Outcome>, Fault>> + Send;
+
+    /// Commits the documents together with the positions.
+    ///
+    /// # Errors
+    ///
+    /// Whether to ask again or to abort.
+    fn commit(&self, positions: &P) -> impl Future<Output = Result<(), CommitFault>> + Send;
+
+    /// Undoes the transaction; without one that is open, does nothing.
+    ///
+    /// # Errors
+    ///
+    /// What stood in the way; it is tried again.
+    fn abort(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Lets go of everything.
+    ///
+    /// # Errors
+    ///
+    /// What stood in the way; what is committed is safe.
+    fn close(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// Why a commit gave no yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitFault {
+    /// It is not known, and asking again will tell: the same commit is called again.
+    Unknown(Fault),
+    /// It is not committed and never will be: the transaction is to be aborted.
+    Refused(Fault),
+}
+
+/// What one transaction covers.
+#[derive(Default)]
+struct Load {
+    parcels: Vec<Parcel>,
+    cost: usize,
+    /// Reckoned for batches that are being mapped.
+    reckoned: usize,
+    /// When the first batch came.
+    since: Option<Instant>,
+    /// Whether the letters of the mapping are durable, and which documents are refused and buried.
+    letters_written: bool,
+    buried: HashSet<(Mark, u32)>,
+}
+
+impl Load {
+    /// The last mark of each lane.
+    fn marks(&self) -> Vec<Mark> {
+        let mut last: BTreeMap<Lane, Mark> = BTreeMap::new();
+        for parcel in &self.parcels {
+            last.insert(parcel.mark.lane, parcel.mark);
+        }
+        last.into_values().collect()
+    }
+
+    fn request(&self) -> Packed {
+        let mut packed = Packed::default();
+        for (at, parcel) in self.parcels.iter().enumerate() {
+            packed.add(at as u64, &parcel.documents, (0..parcel.documents.len() as u32).collect());
+        }
+        packed
+    }
+
+    fn records(&self) -> u64 {
+        self.parcels.iter().map(Parcel::len).sum()
+    }
+}
+
+/// A part and the fault that ends the run.
+type Broken = (&'static str, Fault);
+
+/// What became of an attempt that was not broken off.
+struct Written {
+    documents: u64,
+    /// Reasons of dead letters.
+    dead: Vec<String>,
+}
+
+/// The state of a run.
+struct Transactions<K, D> {
+    sink: Arc<K>,
+    dead_letters: D,
+    status: Arc<Status>,
+    options: Options,
+    random: Rng,
+}
+
+/// Reading and mapping for the transaction to come.
+struct Gathering {
+    workers: Workers,
+    load: Load,
+    most: usize,
+    linger: Duration,
+    /// The number the next batch of each lane must have.
+    due: HashMap<Lane, u64>,
+    failures: u32,
+    again: Option<Instant>,
+    ended: bool,
+    random: Rng,
+    options: Options,
+    status: Arc<Status>,
+}
+
+impl Gathering {
+    /// Reads and maps until the load is worth a transaction. Dropping the future loses nothing.
+    async fn fill<S: Source>(&mut self, source: &mut S) -> Result<(), Broken> {
+        loop {
+            let idle = self.workers.is_empty();
+            let full = self.load.cost + self.load.reckoned >= self.most;
+            let due = self.load.since.map(|since| since + self.linger);
+            if idle && (full || self.ended || due.is_some_and(|due| due <= Instant::now())) {
+                return Ok(());
+            }
+            let read = !full && !self.ended && self.again.is_none() && self.workers.has_room();
+            tokio::select! {
+                // What is mapped frees a thread; only then is there use for more.
+                biased;
+                parcel = self.workers.next(), if !idle => self.mapped(parcel.map_err(|fault| ("mapper", fault))?),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if idle && due.is_some() => {}
+                () = sleep_until(self.again.unwrap_or_else(Instant::now)), if self.again.is_some() => self.again = None,
+                next = source.next(), if read => self.came(next)?,
+            }
+        }
+    }
+
+    fn came(&mut self, next: Result<Option<ingest::Batch>, Fault>) -> Result<(), Broken> {
+        match next {
+            Ok(Some(batch)) => {
+                (self.failures, _) = (0, self.status.source.worked());
+                self.status.batches.add(1);
+                let due = self.due.entry(batch.mark.lane).or_insert(batch.mark.batch);
+                if *due != batch.mark.batch {
+                    let cause = format!("{:?} came where batch {due} was due", batch.mark);
+                    let advice = "this is a fault of the program; report it";
+                    return Err(("source", Fault::new(FaultKind::Unusable, cause, advice)));
+                }
+                *due += 1;
+                self.load.reckoned += expected_cost(&batch);
+                self.load.since.get_or_insert_with(Instant::now);
+                self.workers.submit(batch).map_err(|fault| ("mapper", fault))?;
+            }
+            Ok(None) => self.ended = true,
+            Err(fault) => {
+                self.status.source.failed(&fault);
+                if fault.kind.is_final() {
+                    return Err(("source", fault));
+                }
+                self.failures = self.failures.saturating_add(1);
+                let delay = self.options.backoff.delay(self.failures, &fault, &mut self.random);
+                self.again = Some(Instant::now() + delay);
+            }
+        }
+        Ok(())
+    }
+
+    fn mapped(&mut self, parcel: Parcel) {
+        self.status.broken_lookups.add(parcel.broken_lookups);
+        for (name, count) in &parcel.unknown_types {
+            self.status.unknown_types.add(name, *count);
+        }
+        self.load.cost += parcel.cost;
+        if self.workers.is_empty() {
+            self.load.reckoned = 0;
+        }
+        self.load.parcels.push(parcel);
+    }
+
+    fn take(&mut self) -> Load {
+        std::mem::take(&mut self.load)
+    }
+
+    fn forget_lost_lanes<S: TransactionalSource>(&mut self, source: &S) {
+        self.due.retain(|lane, _| source.holds(*lane));
+    }
+}
+
+/// Runs in transactions until the source ends, the stop comes, or a fault ends it. A transaction takes what comes within
+/// [`Options::commit_interval`], or a quarter of [`Options::max_in_flight_bytes`].
+///
+/// # Errors
+///
+/// A fault that waiting cannot help: somebody else has our transactional id, say. What is committed is safe.
+pub async fn run_transactional<S, K, D>(
+    stage: Stage<S, K, D>,
+    options: &Options,
+    status: Arc<Status>,
+    mut stop: Stop,
+) -> Result<Summary, Box<RunError>>
+where
+    S: TransactionalSource,
+    K: TransactionalSink<S::Positions>,
+    D: DeadLetters,
+{
+    let mut random = options.seed.map_or_else(Rng::new, Rng::with_seed);
+    let mut source = stage.source;
+    let workers = Workers::start(&stage.mapping, options.decode, options.threads);
+    let sink = Arc::new(stage.sink);
+    let mut transactions = Transactions {
+        sink: Arc::clone(&sink),
+        dead_letters: stage.dead_letters,
+        status: Arc::clone(&status),
+        options: *options,
+        random: random.fork(),
+    };
+    let mut left = Left::default();
+    let worked = match workers {
+        Err(fault) => Err(("mapper", fault)),
+        Ok(workers) => {
+            let mut gathering = Gathering {
+                workers,
+                load: Load::default(),
+                most: options.max_in_flight_bytes / 4,
+                linger: options.commit_interval,
+                due: HashMap::new(),
+                failures: 0,
+                again: None,
+                ended: false,
+                random,
+                options: *options,
+                status: Arc::clone(&status),
+            };
+            let mut drain = stop.clone();
+            let deadline = async {
+                drain.asked().await;
+                sleep(options.drain_timeout).await;
+            };
+            tokio::select! {
+                worked = transactions.work(&mut source, &mut gathering, &mut stop, &mut left) => worked,
+                () = deadline => Ok(Ending::Stopped),
+            }
+        }
+    };
+    source.stop_intake();
+    let undone = timeout(LAST_STEP, sink.abort()).await;
+    if !matches!(undone, Ok(Ok(()))) {
+        tracing::warn!("the last transaction was left open; the server undoes it by itself");
+    }
+    let _ = timeout(LAST_STEP, source.close()).await;
+    let closed = timeout(LAST_STEP, sink.close()).await;
+    let letters = timeout(LAST_STEP, transactions.dead_letters.close()).await;
+    let summary = |ending, left| Summary { ending, totals: status.totals(), left };
+    let failed =
+        [("sink", closed), ("dead letters", letters)].into_iter().find_map(|(part, closed)| match closed {
+            Ok(Err(fault)) => Some((part, fault)),
+            _ => None,
+        });
+    match (worked, failed) {
+        (Ok(ending), None) => Ok(summary(ending, left)),
+        (Err((part, fault)), _) | (Ok(_), Some((part, fault))) => {
+            tracing::error!(part, kind = fault.kind.name(), %fault, "this ends the run");
+            Err(Box::new(RunError { part, fault, summary: summary(Ending::Broken, left) }))
+        }
+    }
+}
+
+impl<K, D: DeadLetters> Transactions<K, D> {
+    /// One transaction after the other.
+    async fn work<S>(
+        &mut self,
+        source: &mut S,
+        gathering: &mut Gathering,
+        stop: &mut Stop,
+        left: &mut Left,
+    ) -> Result<Ending, Broken>
+    where
+        S: TransactionalSource,
+        K: TransactionalSink<S::Positions>,
+    {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.asked() => return Ok(Ending::Stopped),
+                filled = gathering.fill(source) => filled?,
+            }
+            let mut load = gathering.take();
+            if load.parcels.is_empty() && gathering.ended {
+                return Ok(Ending::SourceEnded);
+            }
+            *left = Left { batches: load.parcels.len(), records: load.records(), uncommitted: 0 };
+            self.deliver(&mut load, source, gathering, stop).await?;
+            *left = Left::default();
+        }
+    }
+
+    /// Writes a load until it is committed. Meanwhile the next one is gathered, unless the run is to stop.
+    async fn deliver<S>(
+        &mut self,
+        load: &mut Load,
+        source: &mut S,
+        gathering: &mut Gathering,
+        stop: &Stop,
+    ) -> Result<(), Broken>
+    where
+        S: TransactionalSource,
+        K: TransactionalSink<S::Positions>,
+    {
+        let mut failures = 0_u32;
+        // What ends the gathering of the next load ends the run, but not before this load is committed.
+        let mut broken: Option<Broken> = None;
+        loop {
+            gathering.forget_lost_lanes(source);
+            load.parcels.retain(|parcel| source.holds(parcel.mark.lane));
+            if load.parcels.is_empty() {
+                return broken.map_or(Ok(()), Err);
+            }
+            let attempt = {
+                let mut writing = std::pin::pin!(self.attempt(load));
+                let mut gather = broken.is_none() && !stop.is_asked();
+                loop {
+                    tokio::select! {
+                        biased;
+                        written = &mut writing => break written,
+                        filled = gathering.fill(source), if gather => {
+                            gather = false;
+                            broken = filled.err();
+                        }
+                    }
+                }
+            };
+            let fault = match attempt {
+                Ok(written) => match source.positions(&load.marks()) {
+                    None => Fault::new(FaultKind::Throttled, "partitions were taken away", ""),
+                    Some(positions) => match self.commit(&positions).await {
+                        Ok(()) => {
+                            self.count(load, &written);
+                            return broken.map_or(Ok(()), Err);
+                        }
+                        Err(fault) => fault,
+                    },
+                },
+                Err(Ok(fault)) => fault,
+                Err(Err(broken)) => return Err(broken),
+            };
+            if fault.kind.is_final() {
+                return Err(("sink", fault));
+            }
+            self.status.sink.failed(&fault);
+            failures = failures.saturating_add(1);
+            self.status.retried.add(load.records());
+            self.abort::<S::Positions>().await?;
+            self.pause(failures, &fault).await;
+        }
+    }
+
+    /// One attempt at everything but the commit. The inner error asks for an abort, the outer one ends the run.
+    async fn attempt<P>(&mut self, load: &mut Load) -> Result<Written, Result<Fault, Broken>>
+    where
+        K: TransactionalSink<P>,
+    {
+        self.sink.begin().await.map_err(Ok)?;
+        let mut letters: Vec<Letter> = Vec::new();
+        let mut dead = Vec::new();
+        for parcel in &load.parcels {
+            dead.extend(parcel.letters.iter().map(|letter| letter.reason.clone()));
+            if !load.letters_written {
+                letters.extend(parcel.letters.iter().cloned());
+            }
+        }
+        let mut documents = 0;
+        let mut refused = Vec::new();
+        let mut waiting = vec![load.request()];
+        while let Some(packed) = waiting.pop() {
+            let count = packed.request.len();
+            if count == 0 {
+                continue;
+            }
+            self.status.requests.add(1);
+            let outcomes = match self.sink.write(&packed.request).await {
+                Err(fault) if fault.kind == FaultKind::TooLarge && count > 1 => {
+                    let (first, second) = packed.halves();
+                    waiting.extend([second, first]);
+                    continue;
+                }
+                Err(fault) if fault.kind == FaultKind::TooLarge => {
+                    let rejection = Rejection { reason: fault.kind.name().to_owned(), detail: fault.cause };
+                    vec![Outcome::Rejected(rejection)]
+                }
+                Err(fault) => return Err(Ok(fault)),
+                Ok(outcomes) if outcomes.len() != count => {
+                    let cause = format!("the sink gave {} answers for {count} documents", outcomes.len());
+                    let advice = "this is a fault of the program; report it";
+                    return Err(Err(("sink", Fault::new(FaultKind::Unusable, cause, advice))));
+                }
+                Ok(outcomes) => outcomes,
+            };
+            let parts = packed.request.parts().iter().zip(&packed.parcels);
+            let places = parts.flat_map(|((_, which), parcel)| which.iter().map(move |at| (*parcel, *at)));
+            for ((parcel, document), outcome) in places.zip(outcomes) {
+                match outcome {
+                    Outcome::Delivered | Outcome::Duplicate => documents += 1,
+                    Outcome::Retry(fault) => return Err(Ok(fault)),
+                    Outcome::Rejected(rejection) => {
+                        let Some(parcel) = load.parcels.get(parcel as usize) else { continue };
+                        dead.push(rejection.reason.clone());
+                        if !load.buried.contains(&(parcel.mark, document)) {
+                            refused.push((parcel.mark, document));
+                            letters.extend(parcel.refused(document, rejection, 1));
+                        }
+                    }
+                }
+            }
+        }
+        self.bury(letters).await.map_err(|fault| Err(("dead letters", fault)))?;
+        load.letters_written = true;
+        load.buried.extend(refused);
+        Ok(Written { documents, dead })
+    }
+
+    /// Writes letters until they are durable.
+    async fn bury(&mut self, letters: Vec<Letter>) -> Result<(), Fault> {
+        let mut failures = 0_u32;
+        while !letters.is_empty() {
+            match self.dead_letters.write(letters.clone()).await {
+                Ok(()) => break,
+                Err(fault) => {
+                    self.status.dead_letters.failed(&fault);
+                    if fault.kind.is_final() {
+                        return Err(fault);
+                    }
+                    failures = failures.saturating_add(1);
+                    self.pause(failures, &fault).await;
+                }
+            }
+        }
+        self.status.dead_letters.worked();
+        Ok(())
+    }
+
+    /// Commits until it is known what came of it. The error asks for an abort.
+    async fn commit<P>(&mut self, positions: &P) -> Result<(), Fault>
+    where
+        K: TransactionalSink<P>,
+    {
+        let mut failures = 0_u32;
+        loop {
+            match self.sink.commit(positions).await {
+                Ok(()) => return Ok(()),
+                Err(CommitFault::Refused(fault)) => return Err(fault),
+                Err(CommitFault::Unknown(fault)) if fault.kind.is_final() => return Err(fault),
+                Err(CommitFault::Unknown(fault)) => {
+                    self.status.positions.failed(&fault);
+                    failures = failures.saturating_add(1);
+                    self.pause(failures, &fault).await;
+                }
+            }
+        }
+    }
+
+    /// Aborts until it went well.
+    async fn abort<P>(&mut self) -> Result<(), Broken>
+    where
+        K: TransactionalSink<P>,
+    {
+        let mut failures = 0_u32;
+        while let Err(fault) = self.sink.abort().await {
+            self.status.sink.failed(&fault);
+            if fault.kind.is_final() {
+                return Err(("sink", fault));
+            }
+            failures = failures.saturating_add(1);
+            self.pause(failures, &fault).await;
+        }
+        Ok(())
+    }
+
+    async fn pause(&mut self, failures: u32, fault: &Fault) {
+        sleep(self.options.backoff.delay(failures, fault, &mut self.random)).await;
+    }
+
+    /// Counts what a transaction committed; what it aborted was nothing.
+    fn count(&self, load: &Load, written: &Written) {
+        let status = &self.status;
+        status.read.add(load.records());
+        status.mapped.add(load.parcels.iter().map(|parcel| parcel.documents.len() as u64).sum());
+        status.delivered.add(written.documents);
+        status.commits.add(1);
+        for reason in &written.dead {
+            status.dead.add(reason, 1);
+        }
+        status.sink.worked();
+        status.positions.worked();
+    }
+}
+
+#[cfg(test)]
+#[path = "transactional_tests.rs"]
+mod tests;
