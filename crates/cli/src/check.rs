@@ -85,19 +85,30 @@ impl Report {
 /// What can be told without reaching a server.
 fn statics(config: &Config, report: &mut Report) {
     let fine = |words: &str| Ok(words.to_owned());
-    report.result("source", match &config.source {
-        Source::Kafka(source) => source.settings().map(|_| "kafka".to_owned()),
-        Source::File(source) => source.clone().validate().map(|_| "file".to_owned()),
-    });
-    report.result("sink", match &config.sink {
-        Sink::Elasticsearch(sink) => sink.validate().map(|_| "elasticsearch".to_owned()),
-        Sink::Kafka(sink) => sink.settings().map(|_| "kafka".to_owned()),
-        Sink::Ndjson(sink) => sink.clone().validate().map(|_| "ndjson".to_owned()),
-    });
-    report.result("dead letters", match &config.dead_letters {
-        DeadLettersConfig::File(letters) => fine(&letters.path.display().to_string()),
-        DeadLettersConfig::Kafka(letters) => letters.settings().map(|_| format!("topic {}", letters.topic)),
-    });
+    report.result(
+        "source",
+        match &config.source {
+            Source::Kafka(source) => source.settings().map(|_| "kafka".to_owned()),
+            Source::File(source) => source.clone().validate().map(|_| "file".to_owned()),
+        },
+    );
+    report.result(
+        "sink",
+        match &config.sink {
+            Sink::Elasticsearch(sink) => sink.validate().map(|_| "elasticsearch".to_owned()),
+            Sink::Kafka(sink) => sink.settings().map(|_| "kafka".to_owned()),
+            Sink::Ndjson(sink) => sink.clone().validate().map(|_| "ndjson".to_owned()),
+        },
+    );
+    report.result(
+        "dead letters",
+        match &config.dead_letters {
+            DeadLettersConfig::File(letters) => fine(&letters.path.display().to_string()),
+            DeadLettersConfig::Kafka(letters) => {
+                letters.settings().map(|_| format!("topic {}", letters.topic))
+            }
+        },
+    );
 }
 
 /// What servers say.
@@ -108,11 +119,22 @@ async fn connect(config: &Config, report: &mut Report) {
                 Ok(settings) => ingest::kafka::probe(&settings, PATIENCE).await,
                 Err(fault) => Err(fault),
             };
-            report.result("source", found.map(|found| {
-                let topics: Vec<String> =
-                    found.topics.iter().map(|(topic, partitions)| format!("{topic} ({partitions} partitions)")).collect();
-                format!("{} brokers; {}; the group has {} positions", found.brokers, topics.join(", "), found.positions)
-            }));
+            report.result(
+                "source",
+                found.map(|found| {
+                    let topics: Vec<String> = found
+                        .topics
+                        .iter()
+                        .map(|(topic, partitions)| format!("{topic} ({partitions} partitions)"))
+                        .collect();
+                    format!(
+                        "{} brokers; {}; the group has {} positions",
+                        found.brokers,
+                        topics.join(", "),
+                        found.positions
+                    )
+                }),
+            );
         }
         Source::File(source) => match ingest::file::expand(&source.paths) {
             Ok(found) => report.good("source", format!("{} files", found.inputs.len())),
@@ -120,18 +142,20 @@ async fn connect(config: &Config, report: &mut Report) {
         },
     }
     match &config.sink {
-        Sink::Elasticsearch(sink) => match sink.validate().and_then(|settings| Elasticsearch::open(&settings)) {
-            Ok(sink) => {
-                for finding in sink.probe().await {
-                    match finding {
-                        Finding::Good(words) => report.good("sink", words),
-                        Finding::Unclear(words) => report.unclear("sink", words),
-                        Finding::Bad(fault) => report.bad("sink", fault.to_string()),
+        Sink::Elasticsearch(sink) => {
+            match sink.validate().and_then(|settings| Elasticsearch::open(&settings)) {
+                Ok(sink) => {
+                    for finding in sink.probe().await {
+                        match finding {
+                            Finding::Good(words) => report.good("sink", words),
+                            Finding::Unclear(words) => report.unclear("sink", words),
+                            Finding::Bad(fault) => report.bad("sink", fault.to_string()),
+                        }
                     }
                 }
+                Err(fault) => report.bad("sink", fault.to_string()),
             }
-            Err(fault) => report.bad("sink", fault.to_string()),
-        },
+        }
         Sink::Kafka(sink) => report.result("sink", topic(sink).await),
         Sink::Ndjson(_) => {}
     }

@@ -27,7 +27,8 @@ pub(crate) fn run(args: &SetupArgs) -> Result<Ending, Failure> {
     let tables = knowledge::tables(config.mapper.overlay.as_slice())?;
     let settings = sink.validate().map_err(|fault| failure(&fault))?;
     let client = Elasticsearch::open(&settings).map_err(|fault| failure(&fault))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let known = match sink.flavour {
         Flavour::Auto => None,
         Flavour::Elasticsearch => Some(assets::Flavour::Elasticsearch),
@@ -41,13 +42,20 @@ pub(crate) fn run(args: &SetupArgs) -> Result<Ending, Failure> {
         let server = assets::detect(&api, known).await?;
         let target = Target::new(server.flavour, server.lifecycle, &sink.namespace)?;
         let assets = Assets::render(&tables, target);
-        let steps =
-            if args.dry_run { assets::plan(&api, &assets).await? } else { assets::apply(&api, &assets).await? };
+        let steps = if args.dry_run {
+            assets::plan(&api, &assets).await?
+        } else {
+            assets::apply(&api, &assets).await?
+        };
         Ok((assets, steps))
     });
     let (assets, steps) = outcome.map_err(|fault| failure(&fault))?;
     if args.dry_run {
-        let items: Vec<_> = assets.items.iter().map(|item| json!({"kind": item.kind.name(), "name": item.name, "body": item.body})).collect();
+        let items: Vec<_> = assets
+            .items
+            .iter()
+            .map(|item| json!({"kind": item.kind.name(), "name": item.name, "body": item.body}))
+            .collect();
         let text = serde_json::to_string_pretty(&items).map_err(Failure::failed)?;
         writeln!(io::stdout(), "{text}").map_err(Failure::writing)?;
         show(&mut io::stderr(), &steps).map_err(Failure::writing)?;
@@ -64,7 +72,12 @@ pub(crate) fn run(args: &SetupArgs) -> Result<Ending, Failure> {
 fn show(out: &mut impl Write, steps: &[Step]) -> io::Result<()> {
     let mut table = Table::new(&["ACTION", "KIND", "NAME", "NOTE"]);
     for step in steps {
-        table.row(vec![step.action.name().into(), step.kind.into(), step.name.as_str().into(), step.note.as_str().into()]);
+        table.row(vec![
+            step.action.name().into(),
+            step.kind.into(),
+            step.name.as_str().into(),
+            step.note.as_str().into(),
+        ]);
     }
     table.write(out, Style::default(), "")
 }

@@ -4,8 +4,8 @@
 //! document means; it never retries.
 
 mod append;
-pub mod dead_letters;
 pub mod assets;
+pub mod dead_letters;
 mod document;
 pub mod elasticsearch;
 pub mod kafka;

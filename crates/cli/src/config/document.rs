@@ -108,14 +108,18 @@ impl<'t> Document<'t> {
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(table) => Ok(Some(Section { name, table, span })),
-            _ => Err(self.wrong(Some(span), format!("`{name}` is a section: write [{name}] and its keys below"))),
+            _ => {
+                Err(self
+                    .wrong(Some(span), format!("`{name}` is a section: write [{name}] and its keys below")))
+            }
         }
     }
 
     /// Complains of what no section has taken.
     pub(super) fn finish(self, sections: &[&str]) -> Result<(), Wrong> {
         let Some((key, _)) = self.root.iter().next() else { return Ok(()) };
-        let what = format!("unknown section [{}]{}", key.get_ref(), meant(key.get_ref(), sections.iter().copied()));
+        let what =
+            format!("unknown section [{}]{}", key.get_ref(), meant(key.get_ref(), sections.iter().copied()));
         Err(self.wrong(Some(key.span()), what))
     }
 
@@ -141,11 +145,7 @@ impl<'t> Document<'t> {
     }
 
     /// Takes the key `type` out of a section, one of `known`.
-    pub(super) fn kind<K: Copy>(
-        &self,
-        section: &mut Section<'t>,
-        known: &[(&str, K)],
-    ) -> Result<K, Wrong> {
+    pub(super) fn kind<K: Copy>(&self, section: &mut Section<'t>, known: &[(&str, K)]) -> Result<K, Wrong> {
         let names = || known.iter().map(|(name, _)| *name);
         let listed = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let Some((_, value)) = section.table.remove_entry("type") else {

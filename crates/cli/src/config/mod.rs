@@ -109,7 +109,9 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{file}: the configuration cannot be read; expected a TOML file in UTF-8"))
+            .with_context(|| {
+                format!("{file}: the configuration cannot be read; expected a TOML file in UTF-8")
+            })
             .map_err(Failure::usage)?;
         Self::parse(&file, &text, &|name| std::env::var(name).ok()).map_err(Failure::usage)
     }

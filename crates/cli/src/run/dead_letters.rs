@@ -25,7 +25,9 @@ impl Letters {
     pub(super) fn open(config: &DeadLettersConfig) -> Result<Self, Fault> {
         Ok(match config {
             DeadLettersConfig::File(config) => Self::File(File::open(config)?),
-            DeadLettersConfig::Kafka(config) => Self::Kafka(KafkaSink::new(&config.settings()?, ECS_VERSION)?),
+            DeadLettersConfig::Kafka(config) => {
+                Self::Kafka(KafkaSink::new(&config.settings()?, ECS_VERSION)?)
+            }
         })
     }
 }
@@ -87,7 +89,10 @@ async fn send(sink: &KafkaSink, lines: &[DeadLetter<'_>], letters: &[Letter]) ->
             Outcome::Delivered | Outcome::Duplicate => {}
             Outcome::Retry(fault) => return Err(fault),
             Outcome::Rejected(rejection) => {
-                let cause = format!("the topic for dead letters refuses one: {}: {}", rejection.reason, rejection.detail);
+                let cause = format!(
+                    "the topic for dead letters refuses one: {}: {}",
+                    rejection.reason, rejection.detail
+                );
                 let remedy = "raise max.message.bytes of the topic (and message.max.bytes under [dead_letters.librdkafka])";
                 return Err(Fault::new(FaultKind::TooLarge, cause, remedy));
             }

@@ -9,9 +9,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts it. The libraries below us only complain.
 pub(super) fn start(level: Level) {
-    let filter = Targets::new()
-        .with_default(level.min(Level::WARN))
-        .with_targets(["anthropic_ecs", "ingest", "anthropic_ecs_ingest", "output", "pipeline", "mapper"].map(|ours| (ours, level)));
+    let filter = Targets::new().with_default(level.min(Level::WARN)).with_targets(
+        ["anthropic_ecs", "ingest", "anthropic_ecs_ingest", "output", "pipeline", "mapper"]
+            .map(|ours| (ours, level)),
+    );
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // It is started once, and a second start would be a fault of ours that changes nothing.

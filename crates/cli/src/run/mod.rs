@@ -28,7 +28,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Ending, Failure> {
     logging::start(args.log_level);
     let config = Config::read(&args.config)?;
     let knowledge = Knowledge::load(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     let started = Instant::now();
     let outcome = runtime.block_on(stage(&config, &knowledge));
     // A thread may still wait in a read that nothing can interrupt.
@@ -87,7 +88,9 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
         }};
         ($sink:expr, $packing:expr, $decode:expr) => {
             match &config.source {
-                Source::File(source) => run!(wire::file_source(source, &config.state)?, $sink, $packing, $decode),
+                Source::File(source) => {
+                    run!(wire::file_source(source, &config.state)?, $sink, $packing, $decode)
+                }
                 Source::Kafka(source) => run!(wire::kafka_source(source)?, $sink, $packing, $decode),
             }
         };
@@ -114,7 +117,9 @@ fn listen(handle: StopHandle) -> io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
-        tracing::info!("stopping: no more is read, what is under way is delivered; a second signal ends at once");
+        tracing::info!(
+            "stopping: no more is read, what is under way is delivered; a second signal ends at once"
+        );
         handle.stop();
         either(&mut interrupt, &mut terminate).await;
         std::process::exit(Ending::Interrupted as i32);
