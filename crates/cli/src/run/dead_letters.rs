@@ -17,7 +17,7 @@ pub(super) enum Letters {
     /// A file.
     File(File),
     /// A topic.
-    Kafka(KafkaSink),
+    Kafka(Box<KafkaSink>),
 }
 
 impl Letters {
@@ -26,7 +26,7 @@ impl Letters {
         Ok(match config {
             DeadLettersConfig::File(config) => Self::File(File::open(config)?),
             DeadLettersConfig::Kafka(config) => {
-                Self::Kafka(KafkaSink::new(&config.settings()?, ECS_VERSION)?)
+                Self::Kafka(Box::new(KafkaSink::new(&config.settings()?, ECS_VERSION)?))
             }
         })
     }
