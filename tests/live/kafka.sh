@@ -7,10 +7,12 @@
 #
 # Needs Java 17 or later (with keytool) and, the first time, Maven. Three listeners on 127.0.0.1: without protection
 # (KAFKA_BROKERS), SASL with SCRAM or PLAIN (KAFKA_SASL_BROKERS), and TLS (KAFKA_TLS_BROKERS). Topics are not made on
-# demand. The SASL user `ecs` may do everything, `nobody` nothing; both have the password `ecs-secret`.
+# demand. Tests that must restart a broker start one of their own with KAFKA_SCRIPT. The SASL user `ecs` may do everything, `nobody` nothing; both have the password `ecs-secret`.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly release=4.1.1
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here
 
 jars() {
     maven_jars kafka "org.apache.kafka:kafka_2.13:$release" org.slf4j:slf4j-simple:1.7.36
@@ -64,6 +66,7 @@ KAFKA_BROKERS=127.0.0.1:$plain
 KAFKA_SASL_BROKERS=127.0.0.1:$sasl
 KAFKA_TLS_BROKERS=127.0.0.1:$tls
 KAFKA_CA_FILE=$dir/ca.pem
+KAFKA_SCRIPT=$here/kafka.sh
 END
 }
 

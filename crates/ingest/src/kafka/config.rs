@@ -112,7 +112,7 @@ impl JsonSchema for Start {
 }
 
 /// Ours unless the table says otherwise.
-const DEFAULTS: [(&str, &str); 10] = [
+const DEFAULTS: [(&str, &str); 11] = [
     ("client.id", "anthropic-ecs"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -127,6 +127,8 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("fetch.max.bytes", "8388608"),
     // A broker that comes back is noticed within seconds.
     ("reconnect.backoff.max.ms", "2000"),
+    // So is a topic that comes to be.
+    ("topic.metadata.refresh.interval.ms", "10000"),
     ("socket.keepalive.enable", "true"),
 ];
 

@@ -360,6 +360,20 @@ fn a_probe_tells_what_is_there_and_what_is_not() {
 }
 
 #[test]
+fn a_topic_that_comes_to_be_is_noticed() {
+    let Some(brokers) = live("a_topic_that_comes_to_be_is_noticed") else { return };
+    let topic = unique("raw");
+    run(async {
+        let mut source = KafkaSource::start(&settings(&brokers, &topic, &unique("group"), "")).unwrap();
+        assert_eq!(next_fault(&mut source).await.kind, FaultKind::Missing);
+        create_topic(&brokers, &topic, 1).await;
+        produce(&brokers, &topic, 0, &activities(0..10));
+        assert_eq!(take(&mut source, 10).await.0, ids(0..10));
+        source.close().await;
+    });
+}
+
+#[test]
 fn sasl_lets_in_who_may() {
     let test = "sasl_lets_in_who_may";
     let (Some(plain), Some(sasl)) = (live(test), live_at(test, "KAFKA_SASL_BROKERS")) else { return };

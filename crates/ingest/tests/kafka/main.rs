@@ -4,3 +4,4 @@
 mod kit;
 mod live;
 mod mock;
+mod restart;

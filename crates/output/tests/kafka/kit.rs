@@ -164,3 +164,39 @@ pub(crate) fn sorted(mut texts: Vec<String>) -> Vec<String> {
     texts.sort();
     texts
 }
+
+/// A broker of the test's own, which it may stop; needs the start script (`KAFKA_SCRIPT`). Stopped when dropped.
+pub(crate) struct Broker {
+    script: String,
+    folder: tempfile::TempDir,
+    pub(crate) brokers: String,
+}
+
+impl Broker {
+    pub(crate) fn start(test: &str) -> Option<Self> {
+        let Ok(script) = std::env::var("KAFKA_SCRIPT") else {
+            println!("{test}: skipped, KAFKA_SCRIPT is not set");
+            return None;
+        };
+        let mut broker = Self { script, folder: tempfile::tempdir().unwrap(), brokers: String::new() };
+        let told = broker.tell("start");
+        let brokers = told.lines().find_map(|line| line.strip_prefix("KAFKA_BROKERS="));
+        broker.brokers = brokers.unwrap_or_else(|| panic!("{told}")).to_owned();
+        println!("{test}: live, a Kafka of its own at {}", broker.brokers);
+        Some(broker)
+    }
+
+    /// `stop`, `restart`, or `start` again on the same port with the same data.
+    pub(crate) fn tell(&self, command: &str) -> String {
+        let told =
+            std::process::Command::new(&self.script).arg(command).arg(self.folder.path()).output().unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8(told.stdout).unwrap()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.tell("stop");
+    }
+}

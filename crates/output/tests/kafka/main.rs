@@ -4,4 +4,5 @@
 mod kit;
 mod live;
 mod mock;
+mod restart;
 mod transactions;
