@@ -35,7 +35,7 @@ pub use retry::Backoff;
 pub use run::{Ending, Left, RunError, Stage, Summary, run};
 pub use status::{Counter, Down, Gauge, Health, Names, OTHER_NAMES, Status, Totals};
 pub use stop::{Stop, StopHandle, stop};
-pub use transactional::{CommitFault, TransactionalSink, TransactionalSource, run_transactional};
+pub use transactional::{Transaction, TransactionalSink, TransactionalSource, run_transactional};
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;

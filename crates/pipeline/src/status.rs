@@ -62,7 +62,7 @@ impl Gauge {
 #[derive(Debug, Default)]
 pub struct Names(Mutex<BTreeMap<String, u64>>);
 
-/// What stands for all names beyond the first [`MOST_NAMES`].
+/// What stands for all names beyond the first thousand.
 pub const OTHER_NAMES: &str = "(others)";
 
 impl Names {

@@ -8,7 +8,7 @@
 //! lane is asked about last thing before the commit, by the one that gives the positions. Dead letters are no part of the
 //! transaction: they are durable before its commit, and after a crash between the two they are there twice.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,61 +34,65 @@ const LAST_STEP: Duration = Duration::from_secs(5);
 /// A source whose positions can be part of a transaction. [`Source::commit`] is not called.
 pub trait TransactionalSource: Source {
     /// What a transaction commits: offsets, and who we are in the group.
-    type Positions: Send + Sync;
+    type Positions: Send;
 
-    /// Whether a lane is still ours.
-    fn holds(&self, lane: Lane) -> bool;
+    /// Whether the lane of a batch is still ours.
+    fn holds(&self, mark: Mark) -> bool;
 
     /// The positions behind these marks, one of each lane. `None` if one of the lanes is ours no longer; the two must be
     /// decided at once.
     fn positions(&mut self, marks: &[Mark]) -> Option<Self::Positions>;
+
+    /// A transaction with the positions behind these marks was committed.
+    fn committed(&mut self, marks: &[Mark]);
 }
 
 /// A sink that writes in transactions.
-pub trait TransactionalSink<P>: Send + Sync + 'static {
-    /// Begins a transaction. One is open at a time.
+pub trait TransactionalSink<P>: Send {
+    /// A transaction that was begun.
+    type Open<'s>: Transaction<P>
+    where
+        Self: 's;
+
+    /// Begins a transaction. What was left open before is undone first.
     ///
     /// # Errors
     ///
-    /// What stood in the way; it is tried again after an abort.
-    fn begin(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// What stood in the way; unless it is final, it is tried again.
+    fn begin(&mut self) -> impl Future<Output = Result<Self::Open<'_>, Fault>> + Send;
 
-    /// Tries once to write documents inside the transaction; see [`output::Sink::write`].
-    ///
-    /// # Errors
-    ///
-    /// When there is no telling the documents apart. The transaction is then aborted.
-    fn write(&self, request: &Request) -> impl Future<Output = Result<Vec<Outcome>, Fault>> + Send;
-
-    /// Commits the documents together with the positions.
-    ///
-    /// # Errors
-    ///
-    /// Whether to ask again or to abort.
-    fn commit(&self, positions: &P) -> impl Future<Output = Result<(), CommitFault>> + Send;
-
-    /// Undoes the transaction; without one that is open, does nothing.
-    ///
-    /// # Errors
-    ///
-    /// What stood in the way; it is tried again.
-    fn abort(&self) -> impl Future<Output = Result<(), Fault>> + Send;
-
-    /// Lets go of everything.
+    /// Lets go of everything, and undoes what is open.
     ///
     /// # Errors
     ///
     /// What stood in the way; what is committed is safe.
-    fn close(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+    fn close(self) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
-/// Why a commit gave no yes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CommitFault {
-    /// It is not known, and asking again will tell: the same commit is called again.
-    Unknown(Fault),
-    /// It is not committed and never will be: the transaction is to be aborted.
-    Refused(Fault),
+/// A transaction. It is undone unless it is committed.
+pub trait Transaction<P>: Send {
+    /// Tries once to write documents; see [`output::Sink::write`]. If an outcome is anything but delivered, or a duplicate,
+    /// the transaction is aborted.
+    ///
+    /// # Errors
+    ///
+    /// When there is no telling the documents apart. The transaction is then aborted.
+    fn write(&mut self, request: &Request) -> impl Future<Output = Result<Vec<Outcome>, Fault>> + Send;
+
+    /// Commits the documents together with the positions, and asks until it is known what came of it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not final, nothing is committed and nothing will be. If it is final, it may be unknown; the next start
+    /// learns it from the positions.
+    fn commit(self, positions: P) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Undoes it.
+    ///
+    /// # Errors
+    ///
+    /// What stood in the way; the next [`TransactionalSink::begin`] tries again.
+    fn abort(self) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// What one transaction covers.
@@ -100,9 +104,10 @@ struct Load {
     reckoned: usize,
     /// When the first batch came.
     since: Option<Instant>,
-    /// Whether the letters of the mapping are durable, and which documents are refused and buried.
-    letters_written: bool,
-    buried: HashSet<(Mark, u32)>,
+    /// Letters for documents that the sink refused; the next attempt goes without them.
+    refused: BTreeMap<(Mark, u32), Letter>,
+    /// Whether all letters are durable: those of the mapping, and those of what was refused.
+    buried: bool,
 }
 
 impl Load {
@@ -115,12 +120,35 @@ impl Load {
         last.into_values().collect()
     }
 
+    /// Everything but what was refused.
     fn request(&self) -> Packed {
         let mut packed = Packed::default();
         for (at, parcel) in self.parcels.iter().enumerate() {
-            packed.add(at as u64, &parcel.documents, (0..parcel.documents.len() as u32).collect());
+            let wanted = |document: &u32| !self.refused.contains_key(&(parcel.mark, *document));
+            let which = (0..parcel.documents.len() as u32).filter(wanted).collect();
+            packed.add(at as u64, &parcel.documents, which);
         }
         packed
+    }
+
+    /// The next attempt goes without a document.
+    fn refuse(&mut self, parcel: u64, document: u32, rejection: Rejection) {
+        let Some(parcel) = self.parcels.get(parcel as usize) else { return };
+        if let Some(letter) = parcel.refused(document, rejection, 1) {
+            self.refused.insert((parcel.mark, document), letter);
+            self.buried = false;
+        }
+    }
+
+    /// Everything that is to be in the dead letters.
+    fn letters(&self) -> impl Iterator<Item = &Letter> {
+        self.parcels.iter().flat_map(|parcel| &parcel.letters).chain(self.refused.values())
+    }
+
+    /// Drops what belongs to lanes that are ours no longer.
+    fn retain(&mut self, holds: impl Fn(Mark) -> bool) {
+        self.parcels.retain(|parcel| holds(parcel.mark));
+        self.refused.retain(|(mark, _), _| holds(*mark));
     }
 
     fn records(&self) -> u64 {
@@ -131,16 +159,18 @@ impl Load {
 /// A part and the fault that ends the run.
 type Broken = (&'static str, Fault);
 
-/// What became of an attempt that was not broken off.
-struct Written {
-    documents: u64,
-    /// Reasons of dead letters.
-    dead: Vec<String>,
+/// Why an attempt did not come to its commit.
+enum Stuck {
+    /// The same is to be tried again, later.
+    Later(Fault),
+    /// Something was refused; the rest is to be tried at once.
+    Without,
+    /// The run ends.
+    Broken(Broken),
 }
 
 /// The state of a run.
-struct Transactions<K, D> {
-    sink: Arc<K>,
+struct Transactions<D> {
     dead_letters: D,
     status: Arc<Status>,
     options: Options,
@@ -227,12 +257,8 @@ impl Gathering {
         self.load.parcels.push(parcel);
     }
 
-    fn take(&mut self) -> Load {
-        std::mem::take(&mut self.load)
-    }
-
     fn forget_lost_lanes<S: TransactionalSource>(&mut self, source: &S) {
-        self.due.retain(|lane, _| source.holds(*lane));
+        self.due.retain(|lane, due| source.holds(Mark { lane: *lane, batch: due.saturating_sub(1) }));
     }
 }
 
@@ -256,9 +282,8 @@ where
     let mut random = options.seed.map_or_else(Rng::new, Rng::with_seed);
     let mut source = stage.source;
     let workers = Workers::start(&stage.mapping, options.decode, options.threads);
-    let sink = Arc::new(stage.sink);
+    let mut sink = stage.sink;
     let mut transactions = Transactions {
-        sink: Arc::clone(&sink),
         dead_letters: stage.dead_letters,
         status: Arc::clone(&status),
         options: *options,
@@ -287,18 +312,15 @@ where
                 sleep(options.drain_timeout).await;
             };
             tokio::select! {
-                worked = transactions.work(&mut source, &mut gathering, &mut stop, &mut left) => worked,
+                worked = transactions.work(&mut source, &mut sink, &mut gathering, &mut stop, &mut left) => worked,
                 () = deadline => Ok(Ending::Stopped),
             }
         }
     };
     source.stop_intake();
-    let undone = timeout(LAST_STEP, sink.abort()).await;
-    if !matches!(undone, Ok(Ok(()))) {
-        tracing::warn!("the last transaction was left open; the server undoes it by itself");
-    }
-    let _ = timeout(LAST_STEP, source.close()).await;
+    // The sink first: it undoes what is open, before others get the partitions it was read from.
     let closed = timeout(LAST_STEP, sink.close()).await;
+    let _ = timeout(LAST_STEP, source.close()).await;
     let letters = timeout(LAST_STEP, transactions.dead_letters.close()).await;
     let summary = |ending, left| Summary { ending, totals: status.totals(), left };
     let failed =
@@ -315,11 +337,12 @@ where
     }
 }
 
-impl<K, D: DeadLetters> Transactions<K, D> {
+impl<D: DeadLetters> Transactions<D> {
     /// One transaction after the other.
-    async fn work<S>(
+    async fn work<S, K>(
         &mut self,
         source: &mut S,
+        sink: &mut K,
         gathering: &mut Gathering,
         stop: &mut Stop,
         left: &mut Left,
@@ -334,21 +357,22 @@ impl<K, D: DeadLetters> Transactions<K, D> {
                 () = stop.asked() => return Ok(Ending::Stopped),
                 filled = gathering.fill(source) => filled?,
             }
-            let mut load = gathering.take();
+            let mut load = std::mem::take(&mut gathering.load);
             if load.parcels.is_empty() && gathering.ended {
                 return Ok(Ending::SourceEnded);
             }
             *left = Left { batches: load.parcels.len(), records: load.records(), uncommitted: 0 };
-            self.deliver(&mut load, source, gathering, stop).await?;
+            self.deliver(&mut load, source, sink, gathering, stop).await?;
             *left = Left::default();
         }
     }
 
     /// Writes a load until it is committed. Meanwhile the next one is gathered, unless the run is to stop.
-    async fn deliver<S>(
+    async fn deliver<S, K>(
         &mut self,
         load: &mut Load,
         source: &mut S,
+        sink: &mut K,
         gathering: &mut Gathering,
         stop: &Stop,
     ) -> Result<(), Broken>
@@ -361,17 +385,17 @@ impl<K, D: DeadLetters> Transactions<K, D> {
         let mut broken: Option<Broken> = None;
         loop {
             gathering.forget_lost_lanes(source);
-            load.parcels.retain(|parcel| source.holds(parcel.mark.lane));
+            load.retain(|mark| source.holds(mark));
             if load.parcels.is_empty() {
                 return broken.map_or(Ok(()), Err);
             }
             let attempt = {
-                let mut writing = std::pin::pin!(self.attempt(load));
+                let mut writing = std::pin::pin!(self.attempt(load, sink));
                 let mut gather = broken.is_none() && !stop.is_asked();
                 loop {
                     tokio::select! {
                         biased;
-                        written = &mut writing => break written,
+                        attempt = &mut writing => break attempt,
                         filled = gathering.fill(source), if gather => {
                             gather = false;
                             broken = filled.err();
@@ -379,55 +403,68 @@ impl<K, D: DeadLetters> Transactions<K, D> {
                     }
                 }
             };
+            let marks = load.marks();
             let fault = match attempt {
-                Ok(written) => match source.positions(&load.marks()) {
-                    None => Fault::new(FaultKind::Throttled, "partitions were taken away", ""),
-                    Some(positions) => match self.commit(&positions).await {
+                Ok(transaction) => match source.positions(&marks) {
+                    Some(positions) => match transaction.commit(positions).await {
                         Ok(()) => {
-                            self.count(load, &written);
+                            source.committed(&marks);
+                            self.count(load);
                             return broken.map_or(Ok(()), Err);
                         }
                         Err(fault) => fault,
                     },
+                    None => {
+                        self.abort(transaction).await?;
+                        continue;
+                    }
                 },
-                Err(Ok(fault)) => fault,
-                Err(Err(broken)) => return Err(broken),
+                Err(Stuck::Without) => continue,
+                Err(Stuck::Later(fault)) => fault,
+                Err(Stuck::Broken(broken)) => return Err(broken),
             };
             if fault.kind.is_final() {
                 return Err(("sink", fault));
             }
             self.status.sink.failed(&fault);
-            failures = failures.saturating_add(1);
             self.status.retried.add(load.records());
-            self.abort::<S::Positions>().await?;
+            failures = failures.saturating_add(1);
             self.pause(failures, &fault).await;
         }
     }
 
-    /// One attempt at everything but the commit. The inner error asks for an abort, the outer one ends the run.
-    async fn attempt<P>(&mut self, load: &mut Load) -> Result<Written, Result<Fault, Broken>>
+    /// One attempt at everything but the commit. Unless it comes through, the transaction is aborted.
+    async fn attempt<'s, P, K>(&mut self, load: &mut Load, sink: &'s mut K) -> Result<K::Open<'s>, Stuck>
     where
         K: TransactionalSink<P>,
     {
-        self.sink.begin().await.map_err(Ok)?;
-        let mut letters: Vec<Letter> = Vec::new();
-        let mut dead = Vec::new();
-        for parcel in &load.parcels {
-            dead.extend(parcel.letters.iter().map(|letter| letter.reason.clone()));
-            if !load.letters_written {
-                letters.extend(parcel.letters.iter().cloned());
+        let mut transaction = sink.begin().await.map_err(Stuck::Later)?;
+        let mut stuck = self.write(load, &mut transaction).await.err();
+        if stuck.is_none() && !load.buried {
+            let letters = load.letters().cloned().collect();
+            stuck = self.bury(letters).await.err();
+            load.buried = stuck.is_none();
+        }
+        match stuck {
+            None => Ok(transaction),
+            Some(stuck) => {
+                self.abort(transaction).await.map_err(Stuck::Broken)?;
+                Err(stuck)
             }
         }
-        let mut documents = 0;
-        let mut refused = Vec::new();
+    }
+
+    /// Writes a load's documents.
+    async fn write<P>(&self, load: &mut Load, transaction: &mut impl Transaction<P>) -> Result<(), Stuck> {
         let mut waiting = vec![load.request()];
+        let mut refused = false;
         while let Some(packed) = waiting.pop() {
             let count = packed.request.len();
             if count == 0 {
                 continue;
             }
             self.status.requests.add(1);
-            let outcomes = match self.sink.write(&packed.request).await {
+            let outcomes = match transaction.write(&packed.request).await {
                 Err(fault) if fault.kind == FaultKind::TooLarge && count > 1 => {
                     let (first, second) = packed.halves();
                     waiting.extend([second, first]);
@@ -437,39 +474,36 @@ impl<K, D: DeadLetters> Transactions<K, D> {
                     let rejection = Rejection { reason: fault.kind.name().to_owned(), detail: fault.cause };
                     vec![Outcome::Rejected(rejection)]
                 }
-                Err(fault) => return Err(Ok(fault)),
+                Err(fault) => return Err(Stuck::Later(fault)),
                 Ok(outcomes) if outcomes.len() != count => {
                     let cause = format!("the sink gave {} answers for {count} documents", outcomes.len());
                     let advice = "this is a fault of the program; report it";
-                    return Err(Err(("sink", Fault::new(FaultKind::Unusable, cause, advice))));
+                    return Err(Stuck::Broken(("sink", Fault::new(FaultKind::Unusable, cause, advice))));
                 }
                 Ok(outcomes) => outcomes,
             };
             let parts = packed.request.parts().iter().zip(&packed.parcels);
             let places = parts.flat_map(|((_, which), parcel)| which.iter().map(move |at| (*parcel, *at)));
+            let mut again = None;
             for ((parcel, document), outcome) in places.zip(outcomes) {
                 match outcome {
-                    Outcome::Delivered | Outcome::Duplicate => documents += 1,
-                    Outcome::Retry(fault) => return Err(Ok(fault)),
+                    Outcome::Delivered | Outcome::Duplicate => {}
+                    Outcome::Retry(fault) => again = Some(fault),
                     Outcome::Rejected(rejection) => {
-                        let Some(parcel) = load.parcels.get(parcel as usize) else { continue };
-                        dead.push(rejection.reason.clone());
-                        if !load.buried.contains(&(parcel.mark, document)) {
-                            refused.push((parcel.mark, document));
-                            letters.extend(parcel.refused(document, rejection, 1));
-                        }
+                        load.refuse(parcel, document, rejection);
+                        refused = true;
                     }
                 }
             }
+            if let Some(fault) = again {
+                return Err(Stuck::Later(fault));
+            }
         }
-        self.bury(letters).await.map_err(|fault| Err(("dead letters", fault)))?;
-        load.letters_written = true;
-        load.buried.extend(refused);
-        Ok(Written { documents, dead })
+        if refused { Err(Stuck::Without) } else { Ok(()) }
     }
 
     /// Writes letters until they are durable.
-    async fn bury(&mut self, letters: Vec<Letter>) -> Result<(), Fault> {
+    async fn bury(&mut self, letters: Vec<Letter>) -> Result<(), Stuck> {
         let mut failures = 0_u32;
         while !letters.is_empty() {
             match self.dead_letters.write(letters.clone()).await {
@@ -477,7 +511,7 @@ impl<K, D: DeadLetters> Transactions<K, D> {
                 Err(fault) => {
                     self.status.dead_letters.failed(&fault);
                     if fault.kind.is_final() {
-                        return Err(fault);
+                        return Err(Stuck::Broken(("dead letters", fault)));
                     }
                     failures = failures.saturating_add(1);
                     self.pause(failures, &fault).await;
@@ -488,41 +522,16 @@ impl<K, D: DeadLetters> Transactions<K, D> {
         Ok(())
     }
 
-    /// Commits until it is known what came of it. The error asks for an abort.
-    async fn commit<P>(&mut self, positions: &P) -> Result<(), Fault>
-    where
-        K: TransactionalSink<P>,
-    {
-        let mut failures = 0_u32;
-        loop {
-            match self.sink.commit(positions).await {
-                Ok(()) => return Ok(()),
-                Err(CommitFault::Refused(fault)) => return Err(fault),
-                Err(CommitFault::Unknown(fault)) if fault.kind.is_final() => return Err(fault),
-                Err(CommitFault::Unknown(fault)) => {
-                    self.status.positions.failed(&fault);
-                    failures = failures.saturating_add(1);
-                    self.pause(failures, &fault).await;
-                }
+    /// Aborts a transaction. What stands in the way is met again by the next `begin`.
+    async fn abort<P>(&self, transaction: impl Transaction<P>) -> Result<(), Broken> {
+        match transaction.abort().await {
+            Err(fault) if fault.kind.is_final() => Err(("sink", fault)),
+            Err(fault) => {
+                self.status.sink.failed(&fault);
+                Ok(())
             }
+            Ok(()) => Ok(()),
         }
-    }
-
-    /// Aborts until it went well.
-    async fn abort<P>(&mut self) -> Result<(), Broken>
-    where
-        K: TransactionalSink<P>,
-    {
-        let mut failures = 0_u32;
-        while let Err(fault) = self.sink.abort().await {
-            self.status.sink.failed(&fault);
-            if fault.kind.is_final() {
-                return Err(("sink", fault));
-            }
-            failures = failures.saturating_add(1);
-            self.pause(failures, &fault).await;
-        }
-        Ok(())
     }
 
     async fn pause(&mut self, failures: u32, fault: &Fault) {
@@ -530,17 +539,17 @@ impl<K, D: DeadLetters> Transactions<K, D> {
     }
 
     /// Counts what a transaction committed; what it aborted was nothing.
-    fn count(&self, load: &Load, written: &Written) {
+    fn count(&self, load: &Load) {
         let status = &self.status;
+        let documents: u64 = load.parcels.iter().map(|parcel| parcel.documents.len() as u64).sum();
         status.read.add(load.records());
-        status.mapped.add(load.parcels.iter().map(|parcel| parcel.documents.len() as u64).sum());
-        status.delivered.add(written.documents);
+        status.mapped.add(documents);
+        status.delivered.add(documents - load.refused.len() as u64);
         status.commits.add(1);
-        for reason in &written.dead {
-            status.dead.add(reason, 1);
+        for letter in load.letters() {
+            status.dead.add(&letter.reason, 1);
         }
         status.sink.worked();
-        status.positions.worked();
     }
 }
 

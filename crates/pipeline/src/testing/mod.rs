@@ -114,10 +114,9 @@ pub(crate) struct Inner {
     pub(crate) reads: usize,
     pub(crate) commits: usize,
     pub(crate) stopped_intake: bool,
-    /// The open transaction, which producer it is of, and whether the last one was committed.
+    /// The open transaction, and which producer may write.
     pub(crate) transaction: Option<Vec<String>>,
     pub(crate) producer: u64,
-    pub(crate) last_committed: bool,
     /// Answers for the writes to come, before chaos is asked.
     pub(crate) script: Vec<Scripted>,
     /// The same for commits, reads and letters.
@@ -174,7 +173,6 @@ impl World {
             stopped_intake: false,
             transaction: None,
             producer: 0,
-            last_committed: false,
             script: Vec::new(),
             commit_script: Vec::new(),
             read_script: Vec::new(),

@@ -151,11 +151,13 @@ impl Source for FakeSource {
 impl TransactionalSource for FakeSource {
     type Positions = Vec<Mark>;
 
-    fn holds(&self, lane: Lane) -> bool {
-        self.world.lock().lanes.get(&lane).is_some_and(|lane| lane.owned)
+    fn holds(&self, mark: Mark) -> bool {
+        self.world.lock().lanes.get(&mark.lane).is_some_and(|lane| lane.owned)
     }
 
     fn positions(&mut self, marks: &[Mark]) -> Option<Vec<Mark>> {
-        marks.iter().all(|mark| self.holds(mark.lane)).then(|| marks.to_vec())
+        marks.iter().all(|mark| self.holds(*mark)).then(|| marks.to_vec())
     }
+
+    fn committed(&mut self, _: &[Mark]) {}
 }

@@ -6,7 +6,7 @@ use output::{Outcome, Rejection, Request};
 use tokio::time::sleep;
 
 use super::{Fate, World, fault};
-use crate::{CommitFault, TransactionalSink};
+use crate::{Transaction, TransactionalSink};
 
 pub(crate) struct FakeTransactions {
     world: World,
@@ -19,7 +19,6 @@ impl FakeTransactions {
         let mut inner = world.lock();
         inner.producer += 1;
         inner.transaction = None;
-        inner.last_committed = false;
         let producer = inner.producer;
         drop(inner);
         Self { world: world.clone(), producer }
@@ -46,21 +45,32 @@ impl FakeTransactions {
 }
 
 impl TransactionalSink<Vec<Mark>> for FakeTransactions {
-    async fn begin(&self) -> Result<(), Fault> {
+    type Open<'s> = Open<'s>;
+
+    async fn begin(&mut self) -> Result<Open<'_>, Fault> {
         self.step().await?;
-        let mut inner = self.world.lock();
-        if inner.transaction.is_some() {
-            inner.violations.push("two transactions at a time".into());
-        }
-        inner.transaction = Some(Vec::new());
-        inner.last_committed = false;
-        Ok(())
+        // What was left open is undone.
+        self.world.lock().transaction = Some(Vec::new());
+        Ok(Open(self))
     }
 
-    async fn write(&self, request: &Request) -> Result<Vec<Outcome>, Fault> {
-        self.step().await?;
-        let mut inner = self.world.lock();
+    async fn close(self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// A transaction that was begun.
+pub(crate) struct Open<'s>(&'s FakeTransactions);
+
+impl Transaction<Vec<Mark>> for Open<'_> {
+    async fn write(&mut self, request: &Request) -> Result<Vec<Outcome>, Fault> {
+        self.0.step().await?;
+        let mut inner = self.0.world.lock();
         let (retry, limit) = (inner.chaos.item_retry / 10, inner.chaos.request_limit);
+        // Some brokers refuse the request as a whole.
+        if request.len() > 20 && inner.percent(retry) {
+            return Err(fault(FaultKind::TooLarge));
+        }
         let mut outcomes = Vec::new();
         for document in request.documents() {
             let fate = inner.fates.get(document.id).copied().unwrap_or(Fate::Delivered);
@@ -80,34 +90,29 @@ impl TransactionalSink<Vec<Mark>> for FakeTransactions {
         Ok(outcomes)
     }
 
-    async fn commit(&self, positions: &Vec<Mark>) -> Result<(), CommitFault> {
-        self.step().await.map_err(CommitFault::Unknown)?;
-        let lost = {
-            let mut inner = self.world.lock();
-            if !inner.last_committed {
-                let held = |mark: &Mark| inner.lanes.get(&mark.lane).is_some_and(|lane| lane.owned);
-                if !positions.iter().all(held) {
-                    return Err(CommitFault::Refused(fault(FaultKind::Throttled)));
-                }
-                for id in inner.transaction.take().unwrap_or_default() {
-                    *inner.store.entry(id).or_default() += 1;
-                }
-                positions.iter().for_each(|mark| inner.carry_out(*mark));
-                inner.last_committed = true;
-            }
-            let chance = inner.chaos.commit_fault;
-            inner.percent(chance)
-        };
-        if lost { Err(CommitFault::Unknown(fault(FaultKind::Unreachable))) } else { Ok(()) }
-    }
-
-    async fn abort(&self) -> Result<(), Fault> {
-        self.step().await?;
-        self.world.lock().transaction = None;
+    async fn commit(self, positions: Vec<Mark>) -> Result<(), Fault> {
+        if let Err(fault) = self.0.step().await {
+            let _ = self.abort().await;
+            return Err(fault);
+        }
+        let mut inner = self.0.world.lock();
+        let held = |mark: &Mark| inner.lanes.get(&mark.lane).is_some_and(|lane| lane.owned);
+        let held = positions.iter().all(held);
+        let written = inner.transaction.take();
+        if !held {
+            return Err(fault(FaultKind::Throttled));
+        }
+        match written {
+            None => inner.violations.push("a commit of nothing that is open".into()),
+            Some(written) => written.into_iter().for_each(|id| *inner.store.entry(id).or_default() += 1),
+        }
+        positions.iter().for_each(|mark| inner.carry_out(*mark));
         Ok(())
     }
 
-    async fn close(&self) -> Result<(), Fault> {
+    async fn abort(self) -> Result<(), Fault> {
+        self.0.step().await?;
+        self.0.world.lock().transaction = None;
         Ok(())
     }
 }
