@@ -30,6 +30,10 @@ impl SinkBench for Fakes {
         true
     }
 
+    fn tells_duplicates(&self) -> bool {
+        true
+    }
+
     fn unique(&self) -> String {
         static RUN: AtomicU64 = AtomicU64::new(0);
         format!("run{}", RUN.fetch_add(1, Ordering::Relaxed))
