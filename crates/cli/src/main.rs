@@ -11,7 +11,6 @@ mod args;
 mod catalog;
 mod check;
 mod config;
-mod dead_letters;
 mod explain;
 mod failure;
 mod files;

@@ -151,7 +151,7 @@ fn a_dead_letter_says_why_and_where_and_keeps_the_bytes() {
         ],
         "{text}"
     );
-    assert_eq!((&dead[0]["raw"], &dead[0]["stage"]), (&json!("{\"id\":1,}"), &json!("normalize")));
+    assert_eq!((&dead[0]["raw"], &dead[0]["stage"]), (&json!("{\"id\":1,}"), &json!("map")));
     assert_eq!(dead[0]["source"]["path"], "standard input");
     assert_eq!(dead[3]["raw"].as_str().map(str::len), Some(1_024));
     assert_eq!(dead[3]["raw_truncated"], true);

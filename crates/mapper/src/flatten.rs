@@ -16,7 +16,7 @@ use crate::record::{Record, Scalar};
 use crate::value::{Values, is_readable_number};
 
 /// The longest key that is indexed.
-const LONGEST_KEY: usize = 512;
+const LONGEST_KEY: usize = 256;
 /// From this many members on, repeated keys are looked for with a map instead of pairwise.
 const MANY: usize = 32;
 

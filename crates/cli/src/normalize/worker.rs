@@ -12,8 +12,7 @@ use std::sync::Arc;
 
 use ingest::file::{Block, Kind, Reason, split_page};
 use mapper::{Mapper, Mapping, Tags, Unmappable};
-
-use crate::dead_letters::DeadLetter;
+use output::dead_letters::{DeadLetter, Place, Stage};
 
 /// Finished lines.
 #[derive(Debug, Default)]
@@ -149,7 +148,15 @@ impl Worker {
         };
         let path = self.inputs.get(input).map_or("", String::as_str);
         let (reason, detail) = (why.reason(), why.detail());
-        DeadLetter { reason, detail: &detail, path, offset, length, raw }.write(&mut batch.dead);
+        let stage = match why {
+            Why::Malformed(_) | Why::TooLarge(_) => Stage::Decode,
+            Why::Unmappable(_) => Stage::Map,
+        };
+        // Without a time: the same input gives the same bytes.
+        let source = Place::File { path, offset };
+        let letter =
+            DeadLetter { reason, detail: &detail, stage, source, attempts: 0, time: None, length, raw };
+        letter.line(&mut batch.dead);
         *batch.counts.dead.entry(reason).or_default() += 1;
         batch.counts.bytes += length;
     }

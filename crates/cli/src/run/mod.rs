@@ -89,7 +89,7 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
         ($sink:expr, $packing:expr, $decode:expr) => {
             match &config.source {
                 Source::File(source) => {
-                    run!(wire::file_source(source, &config.state)?, $sink, $packing, $decode)
+                    run!(wire::file_source(source, config)?, $sink, $packing, $decode)
                 }
                 Source::Kafka(source) => run!(wire::kafka_source(source)?, $sink, $packing, $decode),
             }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingest::checkpoint::{Checkpoint, StateConfig};
+use ingest::checkpoint::Checkpoint;
 use ingest::file::{FileConfig, FileSource};
 use ingest::kafka::KafkaSource;
 use mapper::{ECS_VERSION, MapperOptions, Mapping};
-use model::fault::Fault;
+use model::fault::{Fault, FaultKind};
 use model::tables::Tables;
 use output::elasticsearch::{Elasticsearch, ElasticsearchConfig};
 use output::kafka::{Format as KafkaFormat, KafkaSink, Key};
 use output::ndjson::{NdjsonConfig, NdjsonSink};
 use pipeline::{DecodeOptions, Format, KeyBy, Packing};
 
-use crate::config::{Config, Sink};
+use crate::config::{Config, DeadLettersConfig, Sink};
 use crate::failure::Failure;
 use crate::knowledge;
 
@@ -42,9 +42,29 @@ impl Knowledge {
 /// The name of the file source's position in the state folder.
 const FILES: &str = "files";
 
-pub(crate) fn file_source(config: &FileConfig, state: &StateConfig) -> Result<FileSource, Fault> {
-    let settings = config.clone().validate()?;
-    FileSource::open(&settings, Some(Checkpoint::open(&state.path, FILES)?))
+/// Opens a file source, which must read nothing of what the stage writes: that would have no end.
+pub(crate) fn file_source(source: &FileConfig, config: &Config) -> Result<FileSource, Fault> {
+    let settings = source.clone().validate()?;
+    let source = FileSource::open(&settings, Some(Checkpoint::open(&config.state.path, FILES)?))?;
+    let sink = match &config.sink {
+        Sink::Ndjson(sink) => Some(("[sink] `path`", &sink.path)),
+        Sink::Elasticsearch(_) | Sink::Kafka(_) => None,
+    };
+    let letters = match &config.dead_letters {
+        DeadLettersConfig::File(letters) => Some(("[dead_letters] `path`", &letters.path)),
+        DeadLettersConfig::Kafka(_) => None,
+    };
+    for (key, path) in sink.into_iter().chain(letters) {
+        if source.reads(path) {
+            let cause = format!("{key}, {}, is one of the files that [source] reads", path.display());
+            return Err(Fault::new(
+                FaultKind::Unusable,
+                cause,
+                "name another file, outside the folders that are read",
+            ));
+        }
+    }
+    Ok(source)
 }
 
 pub(crate) fn kafka_source(config: &ingest::kafka::Config) -> Result<KafkaSource, Fault> {

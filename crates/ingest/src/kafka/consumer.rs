@@ -94,12 +94,13 @@ impl KafkaSource {
     /// because whoever has the partition now delivers them.
     #[must_use]
     pub fn transaction_offsets(&self, marks: &[Mark]) -> Option<(TopicPartitionList, ConsumerGroupMetadata)> {
+        let client = self.client.upgrade()?;
         // Under the lock: a partition cannot go, and the group's generation not move on, between the two.
         let inner = self.shared.lock();
         if !inner.lanes.all_ours(marks) {
             return None;
         }
-        Some((list(&inner.lanes.positions(marks)), self.client.upgrade()?.group_metadata()?))
+        Some((list(&inner.lanes.positions(marks)), client.group_metadata()?))
     }
 
     /// The transaction with these positions was committed; [`Source::commit`] is not to be called for them.
