@@ -193,7 +193,7 @@ pub async fn sink_takes_the_same_documents_again<B: SinkBench>(bench: &B) {
 /// Outcomes stand where their documents stand: of documents half of which are there already, these are the duplicates.
 pub async fn sink_answers_each_document_in_its_place<B: SinkBench>(bench: &B) {
     let prefix = format!("{}-place", bench.unique());
-    let bodies = numbered(&prefix, 15);
+    let bodies = numbered(&prefix, 16);
     let half: Vec<_> = bodies.iter().step_by(2).cloned().collect();
     let sink = bench.open().await;
     assert!(written(&deliver(&sink, &documents(&half), 4).await));

@@ -3,6 +3,8 @@
 //! Owns the order in which things are looked at, which is the order in which one would repair them, and how findings are
 //! shown. Nothing is changed, neither here nor there.
 
+mod local;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -26,11 +28,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Ending, Failure> {
         Ok(knowledge) => {
             let geo = config.mapper.geoip.len();
             let types = knowledge.mapping.tables().activities.len();
-            report.good("mapper", format!("{types} activity types, {geo} GeoIP databases"));
+            report.good("mapper", format!("{types} activity types, {}", number(geo, "GeoIP database")));
         }
         Err(failure) => report.bad("mapper", failure.message().unwrap_or_default()),
     }
-    statics(&config, &mut report);
+    local::look(&config, &mut report);
     if args.connect {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
@@ -82,33 +84,9 @@ impl Report {
     }
 }
 
-/// What can be told without reaching a server.
-fn statics(config: &Config, report: &mut Report) {
-    let fine = |words: &str| Ok(words.to_owned());
-    report.result(
-        "source",
-        match &config.source {
-            Source::Kafka(source) => source.settings().map(|_| "kafka".to_owned()),
-            Source::File(source) => source.clone().validate().map(|_| "file".to_owned()),
-        },
-    );
-    report.result(
-        "sink",
-        match &config.sink {
-            Sink::Elasticsearch(sink) => sink.validate().map(|_| "elasticsearch".to_owned()),
-            Sink::Kafka(sink) => sink.settings().map(|_| "kafka".to_owned()),
-            Sink::Ndjson(sink) => sink.clone().validate().map(|_| "ndjson".to_owned()),
-        },
-    );
-    report.result(
-        "dead letters",
-        match &config.dead_letters {
-            DeadLettersConfig::File(letters) => fine(&letters.path.display().to_string()),
-            DeadLettersConfig::Kafka(letters) => {
-                letters.settings().map(|_| format!("topic {}", letters.topic))
-            }
-        },
-    );
+/// A number of things in words.
+fn number(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What servers say.
@@ -125,21 +103,18 @@ async fn connect(config: &Config, report: &mut Report) {
                     let topics: Vec<String> = found
                         .topics
                         .iter()
-                        .map(|(topic, partitions)| format!("{topic} ({partitions} partitions)"))
+                        .map(|(topic, partitions)| format!("{topic} ({})", number(*partitions, "partition")))
                         .collect();
                     format!(
-                        "{} brokers; {}; the group has {} positions",
-                        found.brokers,
+                        "{}; {}; the group has {}",
+                        number(found.brokers, "broker"),
                         topics.join(", "),
-                        found.positions
+                        number(found.positions, "position")
                     )
                 }),
             );
         }
-        Source::File(source) => match ingest::file::expand(&source.paths) {
-            Ok(found) => report.good("source", format!("{} files", found.inputs.len())),
-            Err(error) => report.bad("source", error.to_string()),
-        },
+        Source::File(_) => {}
     }
     match &config.sink {
         Sink::Elasticsearch(sink) => {
@@ -153,7 +128,8 @@ async fn connect(config: &Config, report: &mut Report) {
                         }
                     }
                 }
-                Err(fault) => report.bad("sink", fault.to_string()),
+                // Said already.
+                Err(_) => {}
             }
         }
         Sink::Kafka(sink) => report.result("sink", topic(sink).await),
@@ -167,5 +143,6 @@ async fn connect(config: &Config, report: &mut Report) {
 /// Asks after a topic to be written to.
 async fn topic(config: &output::kafka::Config) -> Result<String, Fault> {
     let found = output::kafka::probe(&config.settings()?, PATIENCE).await?;
-    Ok(format!("{} brokers; {} ({} partitions)", found.brokers, config.topic, found.partitions))
+    let (brokers, partitions) = (number(found.brokers, "broker"), number(found.partitions, "partition"));
+    Ok(format!("{brokers}; {} ({partitions})", config.topic))
 }
