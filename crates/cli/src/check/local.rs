@@ -17,10 +17,9 @@ use crate::config::{Config, DeadLettersConfig, Sink, Source};
 pub(super) fn look(config: &Config, report: &mut Report) {
     let mut inputs = Expansion::default();
     let source = match &config.source {
-        Source::Kafka(source) => kafka(
-            source.settings().map(drop),
-            [&source.ca_file, &source.certificate_file, &source.key_file],
-        ),
+        Source::Kafka(source) => {
+            kafka(source.settings().map(drop), [&source.ca_file, &source.certificate_file, &source.key_file])
+        }
         Source::File(source) => files(source).map(|found| {
             let words = super::number(found.inputs.len(), "file");
             inputs = found;
@@ -30,6 +29,12 @@ pub(super) fn look(config: &Config, report: &mut Report) {
     report.result("source", source);
     let sink = match &config.sink {
         Sink::Elasticsearch(sink) => elasticsearch(sink),
+        Sink::Kafka(sink) if sink.exactly_once && !matches!(config.source, Source::Kafka(_)) => {
+            Err(unusable(
+                "`exactly_once` needs a source of type `kafka`: positions of others are in no transaction",
+                "leave `exactly_once` out",
+            ))
+        }
         Sink::Kafka(sink) => {
             kafka(sink.settings().map(drop), [&sink.ca_file, &sink.certificate_file, &sink.key_file])
         }
@@ -78,7 +83,8 @@ fn kafka(settings: Result<(), Fault>, files: [&Option<std::path::PathBuf>; 3]) -
 
 /// Opening reads the files with secrets and certificates; no server is reached by that.
 fn elasticsearch(config: &ElasticsearchConfig) -> Result<String, Fault> {
-    Elasticsearch::open(&config.validate()?).map(|sink| format!("elasticsearch, data stream {}", sink.stream()))
+    Elasticsearch::open(&config.validate()?)
+        .map(|sink| format!("elasticsearch, data stream {}", sink.stream()))
 }
 
 /// Whether a file can be made or appended to, as far as one sees without doing it.
@@ -106,9 +112,10 @@ fn written(path: &Path, inputs: &Expansion) -> Result<(), Fault> {
 /// The folder is made at the start if it is not there.
 fn state(path: &Path) -> Result<String, Fault> {
     match fs::metadata(path) {
-        Ok(found) if !found.is_dir() => {
-            Err(unusable(format!("`path`, {}, is no folder", path.display()), "name a folder of the stage's own"))
-        }
+        Ok(found) if !found.is_dir() => Err(unusable(
+            format!("`path`, {}, is no folder", path.display()),
+            "name a folder of the stage's own",
+        )),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             let cause = format!("`path`, {}: {error}", path.display());
             Err(Fault::new(FaultKind::Storage, cause, "let this user use the folder"))

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use model::fault::Fault;
-use output::elasticsearch::{Elasticsearch, Finding};
+use output::elasticsearch::{Elasticsearch, ElasticsearchConfig, Finding};
 
 use crate::args::CheckArgs;
 use crate::config::{Config, DeadLettersConfig, Sink, Source};
@@ -43,6 +43,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Ending, Failure> {
     Ok(if report.bad == 0 { Ending::Done } else { Ending::Usage })
 }
 
+/// Begins the lines that make the exit status.
+const WRONG: &str = "WRONG";
+
 /// What was found, line by line.
 #[derive(Default)]
 struct Report {
@@ -61,7 +64,12 @@ impl Report {
 
     fn bad(&mut self, part: &'static str, words: impl Into<String>) {
         self.bad += 1;
-        self.lines.push(("WRONG", part, words.into()));
+        self.lines.push((WRONG, part, words.into()));
+    }
+
+    /// Whether something was found wrong with a part.
+    fn is_bad(&self, part: &str) -> bool {
+        self.lines.iter().any(|(mark, of, _)| *mark == WRONG && *of == part)
     }
 
     fn result(&mut self, part: &'static str, result: Result<String, Fault>) {
@@ -89,54 +97,52 @@ fn number(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What servers say.
+/// What servers say, of parts that were found well here.
 async fn connect(config: &Config, report: &mut Report) {
-    match &config.source {
-        Source::Kafka(source) => {
-            let found = match source.settings() {
-                Ok(settings) => ingest::kafka::probe(&settings, PATIENCE).await,
-                Err(fault) => Err(fault),
-            };
-            report.result(
-                "source",
-                found.map(|found| {
-                    let topics: Vec<String> = found
-                        .topics
-                        .iter()
-                        .map(|(topic, partitions)| format!("{topic} ({})", number(*partitions, "partition")))
-                        .collect();
-                    format!(
-                        "{}; {}; the group has {}",
-                        number(found.brokers, "broker"),
-                        topics.join(", "),
-                        number(found.positions, "position")
-                    )
-                }),
-            );
-        }
-        Source::File(_) => {}
+    if let Source::Kafka(source) = &config.source
+        && !report.is_bad("source")
+    {
+        report.result("source", topics(source).await);
     }
     match &config.sink {
-        Sink::Elasticsearch(sink) => {
-            match sink.validate().and_then(|settings| Elasticsearch::open(&settings)) {
-                Ok(sink) => {
-                    for finding in sink.probe().await {
-                        match finding {
-                            Finding::Good(words) => report.good("sink", words),
-                            Finding::Unclear(words) => report.unclear("sink", words),
-                            Finding::Bad(fault) => report.bad("sink", fault.to_string()),
-                        }
-                    }
-                }
-                // Said already.
-                Err(_) => {}
-            }
-        }
+        _ if report.is_bad("sink") => {}
+        Sink::Elasticsearch(sink) => cluster(sink, report).await,
         Sink::Kafka(sink) => report.result("sink", topic(sink).await),
         Sink::Ndjson(_) => {}
     }
-    if let DeadLettersConfig::Kafka(letters) = &config.dead_letters {
+    if let DeadLettersConfig::Kafka(letters) = &config.dead_letters
+        && !report.is_bad("dead letters")
+    {
         report.result("dead letters", topic(letters).await);
+    }
+}
+
+/// Asks after topics to be read.
+async fn topics(config: &ingest::kafka::Config) -> Result<String, Fault> {
+    let found = ingest::kafka::probe(&config.settings()?, PATIENCE).await?;
+    let topic =
+        |(topic, partitions): &(String, usize)| format!("{topic} ({})", number(*partitions, "partition"));
+    Ok(format!(
+        "{}; {}; the group has {}",
+        number(found.brokers, "broker"),
+        found.topics.iter().map(topic).collect::<Vec<_>>().join(", "),
+        number(found.positions, "position")
+    ))
+}
+
+/// Asks a cluster that is to be written to.
+async fn cluster(config: &ElasticsearchConfig, report: &mut Report) {
+    match config.validate().and_then(|settings| Elasticsearch::open(&settings)) {
+        Ok(sink) => {
+            for finding in sink.probe().await {
+                match finding {
+                    Finding::Good(words) => report.good("sink", words),
+                    Finding::Unclear(words) => report.unclear("sink", words),
+                    Finding::Bad(fault) => report.bad("sink", fault.to_string()),
+                }
+            }
+        }
+        Err(fault) => report.bad("sink", fault.to_string()),
     }
 }
 

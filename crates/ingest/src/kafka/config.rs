@@ -113,7 +113,7 @@ impl JsonSchema for Start {
 }
 
 /// Ours unless the table says otherwise.
-const DEFAULTS: [(&str, &str); 11] = [
+const DEFAULTS: [(&str, &str); 12] = [
     ("client.id", "anthropic-ecs"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -126,6 +126,8 @@ const DEFAULTS: [(&str, &str); 11] = [
     // Memory is bounded: librdkafka's own defaults are 64 MiB and 50 MiB.
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.max.bytes", "8388608"),
+    // With a queue that small, the default pause of a second after it was full is most of the time.
+    ("fetch.queue.backoff.ms", "10"),
     // A broker that comes back is noticed within seconds.
     ("reconnect.backoff.max.ms", "2000"),
     // So is a topic that comes to be.
