@@ -128,7 +128,7 @@ impl SinkBench for Live {
 
     async fn stored(&self, prefix: &str) -> Vec<String> {
         let stream = self.open().await.stream().to_owned();
-        self.ask(Method::Post, &format!("{stream}/_refresh"), Some(json!({}))).await;
+        self.ask(Method::Post, &format!("{stream}/_refresh"), None).await;
         let query = json!({"size": 10_000, "query": {"prefix": {"event.id": prefix}}});
         let found = self.ask(Method::Post, &format!("{stream}/_search"), Some(query)).await;
         let hits = found["hits"]["hits"].as_array().unwrap();
