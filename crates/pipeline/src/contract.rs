@@ -486,6 +486,13 @@ pub async fn source_commits_after_intake_is_stopped<B: SourceBench>(bench: &B) {
     source.close().await;
 }
 
+/// What is lost is waited for without an end; this is longer than anything takes that is not.
+pub async fn in_time(name: &str, check: impl Future<Output = ()>) {
+    if tokio::time::timeout(Duration::from_secs(120), check).await.is_err() {
+        fail(&format_args!("{name} did not end: something was lost, or hangs"));
+    }
+}
+
 /// Fails a check.
 #[allow(clippy::panic, reason = "this is how a test fails")]
 fn fail(why: &dyn std::fmt::Display) -> ! {
@@ -536,7 +543,8 @@ macro_rules! contract_tests {
         #[tokio::test]
         async fn $check() {
             if let Some(bench) = $bench.await {
-                $crate::contract::$check(&bench).await;
+                let check = $crate::contract::$check(&bench);
+                $crate::contract::in_time(stringify!($check), check).await;
             }
         }
     )+};

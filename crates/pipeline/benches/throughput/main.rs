@@ -6,6 +6,9 @@
 //! thread: what it takes beyond the mapper alone is the loop's own cost, as far as a second core does not hide it. A ratio
 //! of one to what was fed says that the stage is not what the other side waits for.
 //!
+//! On a machine that does other things too, the CPU time is the number to look at: that of all threads of this process, making
+//! ready included, and without the servers'.
+//!
 //! `cargo bench-delivery` (add `--quick` for a smoke run). Servers are part of it where `KAFKA_BROKERS`, `ELASTICSEARCH_URL`
 //! and `OPENSEARCH_URL` name them; on one machine they take from the stage what they need themselves.
 
@@ -71,9 +74,12 @@ impl<'a> Mark<'a> {
 /// Times marks in turn, and prints their medians. The first is the mapper alone.
 fn compare(marks: &mut [Mark<'_>], records: usize, rounds: usize) {
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); marks.len()];
+    let mut busy = vec![Duration::ZERO; marks.len()];
     for _ in 0..rounds {
-        for (mark, times) in marks.iter_mut().zip(&mut times) {
+        for ((mark, times), busy) in marks.iter_mut().zip(&mut times).zip(&mut busy) {
+            let before = cpu_time();
             times.push((mark.run)());
+            *busy += cpu_time().saturating_sub(before);
         }
     }
     let median = |times: &mut Vec<Duration>| {
@@ -81,14 +87,25 @@ fn compare(marks: &mut [Mark<'_>], records: usize, rounds: usize) {
         times[times.len() / 2].as_secs_f64() / records as f64 * 1e9
     };
     let medians: Vec<f64> = times.iter_mut().map(median).collect();
-    for (mark, median) in marks.iter().zip(&medians) {
+    let mapper = busy[0].as_secs_f64().max(1e-3);
+    for ((mark, median), busy) in marks.iter().zip(&medians).zip(&busy) {
         let fed = mark.fed.map(|at| format!(", {:.2} of fed", median / medians[at])).unwrap_or_default();
         let (name, rate) = (&mark.name, 1e9 / median);
+        let cpu = busy.as_secs_f64() / (records * rounds) as f64 * 1e9;
+        let of_mapper = busy.as_secs_f64() / mapper;
         println!(
-            "{name:<42} {median:>7.0} ns/record {rate:>9.0}/s {:>6.2} of the mapper{fed}",
+            "{name:<42} {median:>7.0} ns/record {rate:>9.0}/s {:>6.2} of the mapper{fed}; CPU {cpu:.0} ns, {of_mapper:.2} of the mapper",
             median / medians[0]
         );
     }
+}
+
+/// What all threads of this process have used so far, where the kernel tells; in hundredths of a second.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 fn timed(run: impl FnOnce()) -> Duration {
