@@ -236,9 +236,9 @@ fn kafka_to_index(name: &str, variable: &str, flavour: Flavour, server: fn() -> 
     let Some(live) = live(variable, flavour) else { return say(format!("{name}: skipped: no {variable}")) };
     let _alone = alone();
     let (scratch, runtime, mut random) = (Scratch::new(), runtime(), chance(name));
-    let index = Index::new(live);
+    let mut index = Index::new(live);
+    let (url, namespace) = (index.url().to_owned(), index.namespace.clone());
     let sink = |_: &str| {
-        let (url, namespace) = (index.url(), &index.namespace);
         format!(
             r#"
 [sink]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use elasticsearch::http::Method;
+use elasticsearch::http::{Method, transport::Transport};
 use model::tables::Tables;
 use output::assets::{Api, Assets, Lifecycle, Target, apply, detect};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Index {
     pub(crate) async fn set_up(&self, configuration: &Path) {
         if self.is_bare().await {
             let api = Api::new(&self.live.transport, &self.live.url);
-            let server = detect(&api, None).await.unwrap();
+            let server = detect(&api, Some(self.live.flavour)).await.unwrap();
             let target = Target::new(server.flavour, server.lifecycle, &self.namespace).unwrap();
             let mut assets = Assets::render(&Tables::builtin(), target);
             reduce(&self.live, &mut assets).await;
@@ -82,7 +82,9 @@ impl Index {
     }
 
     /// The ids of all documents there are, each as often as it is there.
-    pub(crate) async fn ids(&self) -> Vec<String> {
+    pub(crate) async fn ids(&mut self) -> Vec<String> {
+        // Connections from before a restart of the server are of no use.
+        self.live.transport = Transport::single_node(&self.live.url).unwrap();
         let (status, answer) =
             self.live.call(Method::Post, &format!("/{}/_refresh", self.stream), None).await;
         assert_eq!(status, 200, "{answer}");
