@@ -468,8 +468,8 @@ mod tests {
 
     #[test]
     fn codes_have_their_kinds_and_remedies() {
-        let about =
-            About { brokers: "b:1".into(), topics: "t".into(), group: Some("g".into()), ..About::default() };
+        let (group, transactional_id) = (Some("g".into()), Some("x".into()));
+        let about = About { brokers: "b:1".into(), topics: "t".into(), group, transactional_id };
         let cases = [
             (3, FaultKind::Missing, "t"),
             (29, FaultKind::Forbidden, "topic t"),
@@ -488,6 +488,8 @@ mod tests {
             assert!(fault.remedy.contains(named), "{code}: {fault}");
             assert!(fault.cause.contains("words"), "{fault}");
         }
+        let plain = About { transactional_id: None, ..about };
+        assert_eq!(fault(47, &"", &plain).kind, FaultKind::Unreachable, "without transactions it passes");
     }
 
     #[test]

@@ -65,18 +65,43 @@ fn numbered(prefix: &str, count: usize) -> Vec<(String, String)> {
     ids.map(|id| (id.clone(), document(&id))).collect()
 }
 
-/// A request of all documents, in parts of at most `part`.
-fn request(documents: &Arc<Documents>, part: usize) -> Request {
-    let mut request = Request::default();
-    let all: Vec<u32> = (0..documents.len() as u32).collect();
-    for which in all.chunks(part.max(1)) {
-        request.add(documents, which.to_vec());
+/// Writes some documents, in a request of parts of at most `part`, as the pipeline does: what is to be tried again is, alone.
+async fn write<S: Sink>(sink: &S, documents: &Arc<Documents>, which: &[u32], part: usize) -> Vec<Outcome> {
+    let mut pending = which.to_vec();
+    let mut ended: BTreeMap<u32, Outcome> = BTreeMap::new();
+    for _ in 0..1_000 {
+        if pending.is_empty() {
+            break;
+        }
+        let mut request = Request::default();
+        for which in pending.chunks(part.max(1)) {
+            request.add(documents, which.to_vec());
+        }
+        match sink.write(&request).await {
+            Err(fault) => assert!(!fault.kind.is_final(), "{fault}"),
+            Ok(outcomes) => {
+                assert_eq!(outcomes.len(), pending.len(), "one outcome for each document");
+                let settled = pending.iter().copied().zip(outcomes);
+                ended.extend(settled.filter(|(_, outcome)| !matches!(outcome, Outcome::Retry(_))));
+            }
+        }
+        pending.retain(|at| !ended.contains_key(at));
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
-    request
+    assert!(pending.is_empty(), "{pending:?} were never written");
+    which.iter().filter_map(|at| ended.remove(at)).collect()
 }
 
-fn written(outcomes: &[Outcome]) -> bool {
-    outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered | Outcome::Duplicate))
+/// Writes all of some documents; each must be delivered.
+async fn deliver<S: Sink>(sink: &S, bodies: &[(String, String)], part: usize) {
+    let documents = documents(bodies);
+    let all: Vec<u32> = (0..documents.len() as u32).collect();
+    let outcomes = write(sink, &documents, &all, part).await;
+    assert!(outcomes.iter().all(written), "{outcomes:?}");
+}
+
+fn written(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Delivered | Outcome::Duplicate)
 }
 
 async fn stored<B: SinkBench>(bench: &B, prefix: &str) -> BTreeMap<String, usize> {
@@ -96,10 +121,7 @@ pub async fn sink_delivers_every_document_of_a_request<B: SinkBench>(bench: &B) 
     let prefix = format!("{}-every", bench.unique());
     let bodies = numbered(&prefix, 25);
     let sink = bench.open().await;
-    let answer = sink.write(&request(&documents(&bodies), 10)).await;
-    let outcomes = answer.unwrap_or_else(|fault| fail(&fault));
-    assert_eq!(outcomes.len(), bodies.len(), "one outcome for each document");
-    assert!(written(&outcomes), "{outcomes:?}");
+    deliver(&sink, &bodies, 10).await;
     assert_eq!(stored(bench, &prefix).await, once(&bodies));
     assert_eq!(sink.close().await, Ok(()));
 }
@@ -108,11 +130,9 @@ pub async fn sink_delivers_every_document_of_a_request<B: SinkBench>(bench: &B) 
 pub async fn sink_writes_only_what_a_request_chooses<B: SinkBench>(bench: &B) {
     let prefix = format!("{}-choice", bench.unique());
     let bodies = numbered(&prefix, 9);
-    let mut request = Request::default();
-    request.add(&documents(&bodies), vec![1, 2, 7]);
     let sink = bench.open().await;
-    let outcomes = sink.write(&request).await.unwrap_or_else(|fault| fail(&fault));
-    assert!(outcomes.len() == 3 && written(&outcomes), "{outcomes:?}");
+    let outcomes = write(&sink, &documents(&bodies), &[1, 2, 7], 2).await;
+    assert!(outcomes.iter().all(written), "{outcomes:?}");
     let chosen: Vec<_> = [1, 2, 7].into_iter().filter_map(|at| bodies.get(at).cloned()).collect();
     assert_eq!(stored(bench, &prefix).await, once(&chosen));
     assert_eq!(sink.close().await, Ok(()));
@@ -125,8 +145,7 @@ pub async fn sink_takes_the_same_documents_again<B: SinkBench>(bench: &B) {
     for _ in 0..2 {
         let sink = bench.open().await;
         for _ in 0..2 {
-            let answer = sink.write(&request(&documents(&bodies), 5)).await;
-            assert!(written(&answer.unwrap_or_else(|fault| fail(&fault))));
+            deliver(&sink, &bodies, 5).await;
         }
         assert_eq!(sink.close().await, Ok(()));
     }
@@ -146,11 +165,10 @@ pub async fn sink_refuses_one_document_alone<B: SinkBench>(bench: &B) {
     let Some(body) = bench.refused(&bad) else { return };
     bodies.insert(3, (bad, body));
     let sink = bench.open().await;
-    let answer = sink.write(&request(&documents(&bodies), 3)).await;
-    let outcomes = answer.unwrap_or_else(|fault| fail(&fault));
+    let outcomes = write(&sink, &documents(&bodies), &[0, 1, 2, 3, 4, 5, 6, 7], 3).await;
     for (at, outcome) in outcomes.iter().enumerate() {
         let refused = matches!(outcome, Outcome::Rejected(why) if !why.reason.is_empty());
-        assert!(if at == 3 { refused } else { *outcome == Outcome::Delivered }, "{at}: {outcome:?}");
+        assert!(if at == 3 { refused } else { written(outcome) }, "{at}: {outcome:?}");
     }
     bodies.remove(3);
     assert_eq!(stored(bench, &prefix).await, once(&bodies));
@@ -168,11 +186,10 @@ pub async fn sink_bears_what_it_says_may_be_in_flight<B: SinkBench>(bench: &B) {
         let bodies = numbered(&format!("{prefix}-{number}"), 20);
         all.extend(bodies.clone());
         let sink = Arc::clone(&sink);
-        writes.spawn(async move { sink.write(&request(&documents(&bodies), 7)).await });
+        writes.spawn(async move { deliver(&*sink, &bodies, 7).await });
     }
-    while let Some(answer) = writes.join_next().await {
-        let answer = answer.unwrap_or_else(|error| fail(&error));
-        assert!(written(&answer.unwrap_or_else(|fault| fail(&fault))));
+    while let Some(ended) = writes.join_next().await {
+        ended.unwrap_or_else(|error| fail(&error));
     }
     assert_eq!(stored(bench, &prefix).await, once(&all));
     assert_eq!(sink.close().await, Ok(()));
@@ -183,8 +200,7 @@ pub async fn sink_keeps_what_it_answered_without_being_closed<B: SinkBench>(benc
     let prefix = format!("{}-crash", bench.unique());
     let bodies = numbered(&prefix, 10);
     let sink = bench.open().await;
-    let answer = sink.write(&request(&documents(&bodies), 4)).await;
-    assert!(written(&answer.unwrap_or_else(|fault| fail(&fault))));
+    deliver(&sink, &bodies, 4).await;
     drop(sink);
     assert_eq!(stored(bench, &prefix).await, once(&bodies));
 }

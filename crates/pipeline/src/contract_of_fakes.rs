@@ -1,18 +1,29 @@
 //! The fakes keep the same promises as the real ones: both pass the contract.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::contract::{SinkBench, SourceBench, document};
 use crate::testing::{Chaos, FakeSink, FakeSource, World, good};
 
 struct Fakes(World);
 
-async fn fakes() -> Option<Fakes> {
-    Some(Fakes(World::new(
-        5,
-        vec![good("a", 40), good("b", 25), Vec::new()],
-        Chaos { batch: 4, ..Chaos::default() },
-    )))
+async fn fakes(chaos: Chaos) -> Option<Fakes> {
+    let chaos = Chaos { batch: 4, ..chaos };
+    Some(Fakes(World::new(5, vec![good("a", 40), good("b", 25), Vec::new()], chaos)))
+}
+
+async fn calm() -> Option<Fakes> {
+    fakes(Chaos::default()).await
+}
+
+/// With everything going wrong that may.
+async fn faulty() -> Option<Fakes> {
+    let slowest = Duration::from_millis(1);
+    let (source_fault, commit_fault, pause) = (20, 30, 40);
+    let (request_fault, item_retry) = (20, 20);
+    fakes(Chaos { source_fault, commit_fault, pause, request_fault, item_retry, slowest, ..Chaos::default() })
+        .await
 }
 
 impl SinkBench for Fakes {
@@ -56,10 +67,18 @@ impl SourceBench for Fakes {
     }
 }
 
-mod sink {
-    crate::sink_contract!(super::fakes());
+mod calm_sink {
+    crate::sink_contract!(super::calm());
 }
 
-mod source {
-    crate::source_contract!(super::fakes());
+mod calm_source {
+    crate::source_contract!(super::calm());
+}
+
+mod faulty_sink {
+    crate::sink_contract!(super::faulty());
+}
+
+mod faulty_source {
+    crate::source_contract!(super::faulty());
 }

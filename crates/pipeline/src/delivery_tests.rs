@@ -171,7 +171,7 @@ fn a_request_that_fails_while_others_pass_is_halved() {
 #[test]
 fn a_sink_with_one_request_at_a_time_gets_everything_in_order() {
     let mut now = Instant::now();
-    let mut delivery = filled(1, 20, now);
+    let mut delivery = filled(1, 400, now);
     let mut random = Rng::with_seed(3);
     let mut written = Vec::new();
     while !delivery.is_empty() {
@@ -189,7 +189,7 @@ fn a_sink_with_one_request_at_a_time_gets_everything_in_order() {
         }
         delivery.answered(shipment, answer, now);
     }
-    assert_eq!(written, (0..20).collect::<Vec<_>>());
+    assert_eq!(written, (0..400).collect::<Vec<_>>());
 }
 
 #[test]

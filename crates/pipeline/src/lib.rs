@@ -14,6 +14,7 @@ mod config;
 mod dead;
 mod delivery;
 mod engine;
+mod gathering;
 mod intake;
 mod ledger;
 mod letters;

@@ -106,6 +106,28 @@ async fn dead_letters_that_cannot_be_written_hold_the_position() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_is_away_is_asked_again_after_a_wait() {
+    let world = world(good("a", 20));
+    let mut wish = fault(FaultKind::Throttled);
+    wish.retry_after = Some(30 * SECOND);
+    world.lock().read_script = vec![fault(FaultKind::Unreachable), fault(FaultKind::Unreachable), wish];
+    let begun = Instant::now();
+    let watched = world.clone();
+    let status = Arc::new(Status::default());
+    let seen = Arc::clone(&status);
+    let watch = tokio::spawn(async move {
+        sleep(20 * SECOND).await;
+        assert_eq!(watched.lock().reads, 3);
+        assert_eq!(seen.source.down().map(|down| down.failures), Some(3));
+    });
+    let (_handle, token) = stop();
+    run(world.stage(), &options(1), Arc::clone(&status), token).await.unwrap();
+    watch.await.unwrap();
+    assert!(begun.elapsed() >= 30 * SECOND);
+    assert_eq!((world.wrong_at_the_end(), status.down()), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_that_fails_is_tried_again_and_blocks_nothing() {
     let world = world(good("a", 200));
     world.lock().commit_script = vec![fault(FaultKind::Unreachable); 9];

@@ -8,21 +8,20 @@
 //! lane is asked about last thing before the commit, by the one that gives the positions. Dead letters are no part of the
 //! transaction: they are durable before its commit, and after a crash between the two they are there twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use ingest::{Lane, Mark, Source};
+use ingest::{Mark, Source};
 use model::fault::{Fault, FaultKind};
 use output::{Outcome, Rejection, Request};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::config::Options;
 use crate::dead::{DeadLetters, Letter};
-use crate::mapping::{Parcel, expected_cost};
-use crate::packer::Packed;
+use crate::gathering::{Broken, Gathering, Load};
 use crate::run::{Ending, Left, RunError, Stage, Summary};
 use crate::status::Status;
 use crate::stop::Stop;
@@ -95,70 +94,6 @@ pub trait Transaction<P>: Send {
     fn abort(self) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
-/// What one transaction covers.
-#[derive(Default)]
-struct Load {
-    parcels: Vec<Parcel>,
-    cost: usize,
-    /// Reckoned for batches that are being mapped.
-    reckoned: usize,
-    /// When the first batch came.
-    since: Option<Instant>,
-    /// Letters for documents that the sink refused; the next attempt goes without them.
-    refused: BTreeMap<(Mark, u32), Letter>,
-    /// Whether all letters are durable: those of the mapping, and those of what was refused.
-    buried: bool,
-}
-
-impl Load {
-    /// The last mark of each lane.
-    fn marks(&self) -> Vec<Mark> {
-        let mut last: BTreeMap<Lane, Mark> = BTreeMap::new();
-        for parcel in &self.parcels {
-            last.insert(parcel.mark.lane, parcel.mark);
-        }
-        last.into_values().collect()
-    }
-
-    /// Everything but what was refused.
-    fn request(&self) -> Packed {
-        let mut packed = Packed::default();
-        for (at, parcel) in self.parcels.iter().enumerate() {
-            let wanted = |document: &u32| !self.refused.contains_key(&(parcel.mark, *document));
-            let which = (0..parcel.documents.len() as u32).filter(wanted).collect();
-            packed.add(at as u64, &parcel.documents, which);
-        }
-        packed
-    }
-
-    /// The next attempt goes without a document.
-    fn refuse(&mut self, parcel: u64, document: u32, rejection: Rejection) {
-        let Some(parcel) = self.parcels.get(parcel as usize) else { return };
-        if let Some(letter) = parcel.refused(document, rejection, 1) {
-            self.refused.insert((parcel.mark, document), letter);
-            self.buried = false;
-        }
-    }
-
-    /// Everything that is to be in the dead letters.
-    fn letters(&self) -> impl Iterator<Item = &Letter> {
-        self.parcels.iter().flat_map(|parcel| &parcel.letters).chain(self.refused.values())
-    }
-
-    /// Drops what belongs to lanes that are ours no longer.
-    fn retain(&mut self, holds: impl Fn(Mark) -> bool) {
-        self.parcels.retain(|parcel| holds(parcel.mark));
-        self.refused.retain(|(mark, _), _| holds(*mark));
-    }
-
-    fn records(&self) -> u64 {
-        self.parcels.iter().map(Parcel::len).sum()
-    }
-}
-
-/// A part and the fault that ends the run.
-type Broken = (&'static str, Fault);
-
 /// Why an attempt did not come to its commit.
 enum Stuck {
     /// The same is to be tried again, later.
@@ -175,91 +110,6 @@ struct Transactions<D> {
     status: Arc<Status>,
     options: Options,
     random: Rng,
-}
-
-/// Reading and mapping for the transaction to come.
-struct Gathering {
-    workers: Workers,
-    load: Load,
-    most: usize,
-    linger: Duration,
-    /// The number the next batch of each lane must have.
-    due: HashMap<Lane, u64>,
-    failures: u32,
-    again: Option<Instant>,
-    ended: bool,
-    random: Rng,
-    options: Options,
-    status: Arc<Status>,
-}
-
-impl Gathering {
-    /// Reads and maps until the load is worth a transaction. Dropping the future loses nothing.
-    async fn fill<S: Source>(&mut self, source: &mut S) -> Result<(), Broken> {
-        loop {
-            let idle = self.workers.is_empty();
-            let full = self.load.cost + self.load.reckoned >= self.most;
-            let due = self.load.since.map(|since| since + self.linger);
-            if idle && (full || self.ended || due.is_some_and(|due| due <= Instant::now())) {
-                return Ok(());
-            }
-            let read = !full && !self.ended && self.again.is_none() && self.workers.has_room();
-            tokio::select! {
-                // What is mapped frees a thread; only then is there use for more.
-                biased;
-                parcel = self.workers.next(), if !idle => self.mapped(parcel.map_err(|fault| ("mapper", fault))?),
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if idle && due.is_some() => {}
-                () = sleep_until(self.again.unwrap_or_else(Instant::now)), if self.again.is_some() => self.again = None,
-                next = source.next(), if read => self.came(next)?,
-            }
-        }
-    }
-
-    fn came(&mut self, next: Result<Option<ingest::Batch>, Fault>) -> Result<(), Broken> {
-        match next {
-            Ok(Some(batch)) => {
-                (self.failures, _) = (0, self.status.source.worked());
-                self.status.batches.add(1);
-                let due = self.due.entry(batch.mark.lane).or_insert(batch.mark.batch);
-                if *due != batch.mark.batch {
-                    let cause = format!("{:?} came where batch {due} was due", batch.mark);
-                    let advice = "this is a fault of the program; report it";
-                    return Err(("source", Fault::new(FaultKind::Unusable, cause, advice)));
-                }
-                *due += 1;
-                self.load.reckoned += expected_cost(&batch);
-                self.load.since.get_or_insert_with(Instant::now);
-                self.workers.submit(batch).map_err(|fault| ("mapper", fault))?;
-            }
-            Ok(None) => self.ended = true,
-            Err(fault) => {
-                self.status.source.failed(&fault);
-                if fault.kind.is_final() {
-                    return Err(("source", fault));
-                }
-                self.failures = self.failures.saturating_add(1);
-                let delay = self.options.backoff.delay(self.failures, &fault, &mut self.random);
-                self.again = Some(Instant::now() + delay);
-            }
-        }
-        Ok(())
-    }
-
-    fn mapped(&mut self, parcel: Parcel) {
-        self.status.broken_lookups.add(parcel.broken_lookups);
-        for (name, count) in &parcel.unknown_types {
-            self.status.unknown_types.add(name, *count);
-        }
-        self.load.cost += parcel.cost;
-        if self.workers.is_empty() {
-            self.load.reckoned = 0;
-        }
-        self.load.parcels.push(parcel);
-    }
-
-    fn forget_lost_lanes<S: TransactionalSource>(&mut self, source: &S) {
-        self.due.retain(|lane, due| source.holds(Mark { lane: *lane, batch: due.saturating_sub(1) }));
-    }
 }
 
 /// Runs in transactions until the source ends, the stop comes, or a fault ends it. A transaction takes what comes within
@@ -303,7 +153,7 @@ where
                 again: None,
                 ended: false,
                 random,
-                options: *options,
+                backoff: options.backoff,
                 status: Arc::clone(&status),
             };
             let mut drain = stop.clone();

@@ -4,6 +4,7 @@
 //! end means. What happens in between is the pipeline's.
 
 mod dead_letters;
+mod exactly_once;
 mod logging;
 pub(crate) mod wire;
 
@@ -104,6 +105,18 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
         Sink::Ndjson(sink) => {
             let (sink, packing) = wire::ndjson(sink)?;
             run!(sink, packing, wire::decode(config))
+        }
+        Sink::Kafka(sink) if sink.exactly_once => {
+            let Source::Kafka(source) = &config.source else {
+                let cause = "[sink] `exactly_once` needs a source of type `kafka`: positions of others are in no transaction";
+                return Err(Fault::new(FaultKind::Unusable, cause, "leave `exactly_once` out").into());
+            };
+            let source = exactly_once::From(wire::kafka_source(source)?);
+            let (sink, packing) = wire::exactly_once(sink)?;
+            let options = Options::new(&config.delivery, packing, wire::decode(config))
+                .map_err(|error| Failure::usage(anyhow::Error::new(error)))?;
+            let stage = Stage { source, sink: exactly_once::To(sink), dead_letters, mapping };
+            pipeline::run_transactional(stage, &options, status, stop).await.map_err(Broken::Run)
         }
         Sink::Kafka(sink) => {
             let (sink, packing) = wire::kafka(sink)?;

@@ -10,7 +10,7 @@ use mapper::{ECS_VERSION, MapperOptions, Mapping};
 use model::fault::{Fault, FaultKind};
 use model::tables::Tables;
 use output::elasticsearch::{Elasticsearch, ElasticsearchConfig};
-use output::kafka::{Format as KafkaFormat, KafkaSink, Key};
+use output::kafka::{Format as KafkaFormat, KafkaSink, Key, TransactionalSink};
 use output::ndjson::{NdjsonConfig, NdjsonSink};
 use pipeline::{DecodeOptions, Format, KeyBy, Packing};
 
@@ -84,10 +84,15 @@ pub(crate) fn ndjson(config: &NdjsonConfig) -> Result<(NdjsonSink, Packing), Fau
     Ok((NdjsonSink::open(config.clone().validate()?)?, packing))
 }
 
+/// librdkafka makes batches of its own; this only bounds for how much one answer is waited.
+const KAFKA: Packing = Packing { bytes: 1 << 20, documents: 10_000, linger: Duration::from_millis(20) };
+
 pub(crate) fn kafka(config: &output::kafka::Config) -> Result<(KafkaSink, Packing), Fault> {
-    // librdkafka makes batches of its own; this only bounds what one answer is waited for.
-    let packing = Packing { bytes: 1 << 20, documents: 10_000, linger: Duration::from_millis(20) };
-    Ok((KafkaSink::new(&config.settings()?, ECS_VERSION)?, packing))
+    Ok((KafkaSink::new(&config.settings()?, ECS_VERSION)?, KAFKA))
+}
+
+pub(crate) fn exactly_once(config: &output::kafka::Config) -> Result<(TransactionalSink, Packing), Fault> {
+    Ok((TransactionalSink::new(&config.settings()?, ECS_VERSION)?, KAFKA))
 }
 
 /// What documents are to be for the sink.

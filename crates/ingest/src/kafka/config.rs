@@ -33,7 +33,8 @@ pub struct Config {
     /// differ between copies.
     pub group_instance_id: Option<String>,
     /// How long a rebalance waits, before partitions are given away, for what is under way from them to end. What does not
-    /// end in time is delivered again by whoever has the partition next. Keep it well below `session.timeout.ms`.
+    /// end in time is delivered again by whoever has the partition next. The whole group waits that long; it must be less
+    /// than half of `max.poll.interval.ms` (5 minutes).
     #[serde(default = "default_revoke_timeout")]
     pub revoke_timeout: Period,
     /// How many bytes of records wait here for the mapper. Fetching stops while there are more.
@@ -112,7 +113,7 @@ impl JsonSchema for Start {
 }
 
 /// Ours unless the table says otherwise.
-const DEFAULTS: [(&str, &str); 11] = [
+const DEFAULTS: [(&str, &str); 12] = [
     ("client.id", "anthropic-ecs"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -125,6 +126,8 @@ const DEFAULTS: [(&str, &str); 11] = [
     // Memory is bounded: librdkafka's own defaults are 64 MiB and 50 MiB.
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.max.bytes", "8388608"),
+    // With a queue that small, the default pause of a second after it was full is most of the time.
+    ("fetch.queue.backoff.ms", "10"),
     // A broker that comes back is noticed within seconds.
     ("reconnect.backoff.max.ms", "2000"),
     // So is a topic that comes to be.
@@ -219,7 +222,14 @@ impl Config {
             // There the broker decides who gets what, and librdkafka refuses the key.
             client.remove("partition.assignment.strategy");
         }
-        client.create_native_config().map_err(|error| wrong(refusal(&error)))?;
+        let native = client.create_native_config().map_err(|error| wrong(refusal(&error)))?;
+        let poll_interval = native.get("max.poll.interval.ms").ok().and_then(|millis| millis.parse().ok());
+        if poll_interval.is_some_and(|millis| self.revoke_timeout.0 > Duration::from_millis(millis) / 2) {
+            return Err(wrong(format!(
+                "`revoke_timeout` is {}; it must be less than half of max.poll.interval.ms, or the group expels us while we wait",
+                self.revoke_timeout
+            )));
+        }
         Ok(Settings {
             client,
             topics: topics.to_vec(),
@@ -288,6 +298,8 @@ mod tests {
             (r#","librdkafka":{"ssl.key.pem":"hunter2"}"#, "ssl.key.pem"),
             (r#","buffer_bytes":"1KiB""#, "buffer_bytes"),
             (r#","group":"""#, "group"),
+            (r#","revoke_timeout":"200s""#, "revoke_timeout"),
+            (r#","revoke_timeout":"4s","librdkafka":{"max.poll.interval.ms":6000}"#, "revoke_timeout"),
             (r#","start":"yesterday""#, "yesterday"),
             (r#","sasl_username":"u","sasl_password":"hunter2","sasl_password_file":"f""#, "keep one"),
             (r#","sasl_username":"u","sasl_password_file":"/nowhere/f""#, "/nowhere/f"),

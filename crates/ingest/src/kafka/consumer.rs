@@ -39,6 +39,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long [`Source::close`] waits for the group to be left.
 const LEAVE: Duration = Duration::from_secs(10);
 
+/// Positions, and who we are in the group: what a transaction contains beside documents.
+pub type TransactionOffsets = (TopicPartitionList, ConsumerGroupMetadata);
+
 /// A member of a consumer group.
 pub struct KafkaSource {
     shared: Arc<Shared>,
@@ -93,13 +96,20 @@ impl KafkaSource {
     /// `None` when a partition of them is ours no longer: then the transaction must be aborted and the batches dropped,
     /// because whoever has the partition now delivers them.
     #[must_use]
-    pub fn transaction_offsets(&self, marks: &[Mark]) -> Option<(TopicPartitionList, ConsumerGroupMetadata)> {
+    pub fn transaction_offsets(&self, marks: &[Mark]) -> Option<TransactionOffsets> {
+        let client = self.client.upgrade()?;
         // Under the lock: a partition cannot go, and the group's generation not move on, between the two.
         let inner = self.shared.lock();
         if !inner.lanes.all_ours(marks) {
             return None;
         }
-        Some((list(&inner.lanes.positions(marks)), self.client.upgrade()?.group_metadata()?))
+        Some((list(&inner.lanes.positions(marks)), client.group_metadata()?))
+    }
+
+    /// Whether the partition of a batch is still ours.
+    #[must_use]
+    pub fn holds(&self, mark: Mark) -> bool {
+        self.shared.lock().lanes.all_ours(&[mark])
     }
 
     /// The transaction with these positions was committed; [`Source::commit`] is not to be called for them.

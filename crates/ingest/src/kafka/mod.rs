@@ -17,5 +17,5 @@ mod split;
 mod start;
 
 pub use config::{Config, Settings, Start};
-pub use consumer::KafkaSource;
+pub use consumer::{KafkaSource, TransactionOffsets};
 pub use probe::{Found, probe};

@@ -179,7 +179,7 @@ fn a_full_queue_holds_up_fetching_and_loses_nothing() {
         produce(&brokers, &topic, partition, &activities(from..from + 4000));
     }
     run(async {
-        let extra = r#","buffer_bytes":"64KiB","librdkafka":{"max.poll.interval.ms":6000,"session.timeout.ms":6000,"heartbeat.interval.ms":300}"#;
+        let extra = r#","buffer_bytes":"64KiB","revoke_timeout":"1s","librdkafka":{"max.poll.interval.ms":6000,"session.timeout.ms":6000,"heartbeat.interval.ms":300}"#;
         let mut source = KafkaSource::start(&settings(&brokers, &topic, &group, extra)).unwrap();
         let first = next(&mut source).await;
         // Longer than the group would keep a member that does not poll.
@@ -333,6 +333,38 @@ fn aborted_messages_do_not_come() {
         let (seen, _) = take(&mut source, 3).await;
         assert_eq!(seen, [0, 2, 4].map(activity).into());
         assert!(tokio::time::timeout(Duration::from_secs(1), source.next()).await.is_err());
+        source.close().await;
+    });
+}
+
+#[test]
+fn positions_go_with_a_transaction() {
+    let Some(brokers) = live("positions_go_with_a_transaction") else { return };
+    let (topic, group) = (unique("raw"), unique("group"));
+    run(async {
+        create_topic(&brokers, &topic, 1).await;
+        produce(&brokers, &topic, 0, &activities(0..10));
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &brokers)
+            .set("transactional.id", unique("t"))
+            .create()
+            .unwrap();
+        producer.init_transactions(LONG).unwrap();
+        let mut source = KafkaSource::start(&settings(&brokers, &topic, &group, "")).unwrap();
+        let (_, marks) = take(&mut source, 10).await;
+        for commit in [false, true] {
+            producer.begin_transaction().unwrap();
+            let (offsets, member) = source.transaction_offsets(&marks).unwrap();
+            producer.send_offsets_to_transaction(&offsets, &member, LONG).unwrap();
+            if commit {
+                producer.commit_transaction(LONG).unwrap();
+                source.transaction_committed(&marks);
+            } else {
+                producer.abort_transaction(LONG).unwrap();
+            }
+            assert_eq!(committed(&brokers, &group, &topic, 1), [commit.then_some(10)]);
+        }
+        assert_eq!(source.transaction_offsets(&marks).unwrap().0.count(), 0, "nothing is left to commit");
         source.close().await;
     });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anthropic_ecs_ingest::file::Kind;
-use anthropic_ecs_ingest::kafka::{KafkaSource, probe};
+use anthropic_ecs_ingest::kafka::{KafkaSource, Settings, probe};
 use anthropic_ecs_ingest::{Origin, Source};
 use model::fault::FaultKind;
 use rdkafka::mocking::MockCluster;
@@ -23,6 +23,11 @@ fn cluster(partitions: i32) -> (MockCluster<'static, DefaultProducerContext>, St
     (cluster, brokers)
 }
 
+/// The mock cluster waits for members nearly as long as a session may last.
+fn member(brokers: &str, extra: &str) -> Settings {
+    settings(brokers, TOPIC, GROUP, &format!(r#","librdkafka":{{"session.timeout.ms":3000}}{extra}"#))
+}
+
 #[test]
 fn values_become_records_and_every_message_moves_the_position() {
     let (_cluster, brokers) = cluster(1);
@@ -38,7 +43,7 @@ fn values_become_records_and_every_message_moves_the_position() {
     ];
     produce(&brokers, TOPIC, 0, &values);
     run(async {
-        let mut source = KafkaSource::start(&settings(&brokers, TOPIC, GROUP, "")).unwrap();
+        let mut source = KafkaSource::start(&member(&brokers, "")).unwrap();
         let (mut found, mut last) = (Vec::new(), None);
         while found.len() < 4 || committed(&brokers, GROUP, TOPIC, 1) != [Some(7)] {
             let batch = next(&mut source).await;
@@ -66,7 +71,7 @@ fn what_was_not_committed_is_read_again() {
     let (_cluster, brokers) = cluster(1);
     produce(&brokers, TOPIC, 0, &activities(0..3000));
     run(async {
-        let settings = settings(&brokers, TOPIC, GROUP, r#","buffer_bytes":"64KiB""#);
+        let settings = member(&brokers, r#","buffer_bytes":"64KiB""#);
         let mut source = KafkaSource::start(&settings).unwrap();
         let first = next(&mut source).await;
         let second = next(&mut source).await;
@@ -87,7 +92,7 @@ fn a_refused_commit_is_said_and_can_be_made_again() {
     let (cluster, brokers) = cluster(1);
     produce(&brokers, TOPIC, 0, &activities(0..10));
     run(async {
-        let mut source = KafkaSource::start(&settings(&brokers, TOPIC, GROUP, "")).unwrap();
+        let mut source = KafkaSource::start(&member(&brokers, "")).unwrap();
         let (_, marks) = take(&mut source, 10).await;
         for (error, kind) in [
             (RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, FaultKind::Forbidden),
@@ -108,8 +113,7 @@ fn a_refused_commit_is_said_and_can_be_made_again() {
 fn members_share_the_partitions() {
     let (_cluster, brokers) = cluster(2);
     run(async {
-        // The mock cluster waits for members nearly as long as a session may last.
-        let settings = settings(&brokers, TOPIC, GROUP, r#","librdkafka":{"session.timeout.ms":3000}"#);
+        let settings = member(&brokers, "");
         let (mut first, mut second) = (Small::start(&settings), Small::start(&settings));
         let mut sent = 0;
         while first.seen.is_empty() || second.seen.is_empty() {
@@ -141,8 +145,7 @@ fn dropped_waits_lose_nothing() {
         produce(&brokers, TOPIC, partition, &activities(from..from + 2000));
     }
     run(async {
-        let mut source =
-            KafkaSource::start(&settings(&brokers, TOPIC, GROUP, r#","buffer_bytes":"64KiB""#)).unwrap();
+        let mut source = KafkaSource::start(&member(&brokers, r#","buffer_bytes":"64KiB""#)).unwrap();
         let mut seen = Vec::new();
         while seen.len() < 4000 {
             tokio::select! {
@@ -162,7 +165,7 @@ fn nothing_comes_after_the_intake_is_stopped_and_commits_still_go() {
     let (_cluster, brokers) = cluster(1);
     produce(&brokers, TOPIC, 0, &activities(0..100));
     run(async {
-        let mut source = KafkaSource::start(&settings(&brokers, TOPIC, GROUP, "")).unwrap();
+        let mut source = KafkaSource::start(&member(&brokers, "")).unwrap();
         let (_, marks) = take(&mut source, 100).await;
         source.stop_intake();
         produce(&brokers, TOPIC, 0, &activities(100..200));
@@ -182,7 +185,7 @@ fn what_is_wrong_with_a_topic_is_said() {
         let (cluster, brokers) = cluster(1);
         cluster.topic_error(TOPIC, error).unwrap();
         run(async {
-            let settings = settings(&brokers, TOPIC, GROUP, "");
+            let settings = member(&brokers, "");
             let probed = probe(&settings, Duration::from_secs(20)).await.unwrap_err();
             assert_eq!(probed.kind, kind, "{probed}");
             let mut source = KafkaSource::start(&settings).unwrap();
@@ -199,7 +202,7 @@ fn brokers_that_go_away_are_said_and_waited_for() {
     let (cluster, brokers) = cluster(1);
     produce(&brokers, TOPIC, 0, &activities(0..10));
     run(async {
-        let mut source = KafkaSource::start(&settings(&brokers, TOPIC, GROUP, "")).unwrap();
+        let mut source = KafkaSource::start(&member(&brokers, "")).unwrap();
         let (_, marks) = take(&mut source, 10).await;
         cluster.broker_down(1).unwrap();
         let fault = next_fault(&mut source).await;

@@ -158,6 +158,21 @@ pub struct Settings {
     pub(super) compression: Compression,
 }
 
+impl Settings {
+    /// Says what is allowed and seldom meant.
+    pub(super) fn warn(&self) {
+        if self.accept_invalid_certificates {
+            tracing::warn!(
+                "the server's certificate is not checked; `danger_accept_invalid_certificates` is set"
+            );
+        }
+        let open = self.urls.iter().find(|url| url.scheme() == "http" && !is_loopback(url));
+        if let Some(url) = open.filter(|_| !matches!(self.credentials, Credentials::None)) {
+            tracing::warn!(url = url.as_str(), "credentials and documents go over the network unencrypted");
+        }
+    }
+}
+
 impl ElasticsearchConfig {
     /// Checks the keys and how they go together. Reads no file and reaches no server.
     ///

@@ -77,6 +77,7 @@ impl Elasticsearch {
     ///
     /// A file that cannot be read, or does not hold what it should.
     pub fn open(settings: &Settings) -> Result<Self, Fault> {
+        settings.warn();
         Ok(Self {
             client: Client::new(settings)?,
             stream: data_stream(&settings.namespace),

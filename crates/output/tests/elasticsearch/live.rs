@@ -1,11 +1,14 @@
 //! The same against real servers, where their addresses are in the environment: what the fake only believes.
 //!
 //! The template is a small one of the test's own, for a namespace of the test's own, so that it needs nothing installed.
+//!
 //! `ELASTICSEARCH_TIGHT_URL` is a node that is soon full, started with `thread_pool.write.queue_size=1`,
 //! `thread_pool.write.size=1`, `indexing_pressure.memory.limit=2mb` and `http.max_content_length=200kb`.
+//!
 //! `ELASTICSEARCH_SECURED_URL` is one with `xpack.security.enabled=true` and three users of the file realm, all with the
 //! password `ELASTICSEARCH_SECURED_PASSWORD`: `admin` is superuser, `writer` has `create_doc` and `auto_configure` on
-//! `logs-anthropic.audit-*`, `reader` has `read` there. API keys need a module that the server for Elastic's own tests lacks.
+//! `logs-anthropic.audit-*`, `reader` has `read` there. For https, `ELASTICSEARCH_SECURED_CA` is the file with its
+//! authority. API keys need a module that the server for Elastic's own tests lacks.
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
@@ -185,6 +188,7 @@ async fn users_may_do_what_they_may() {
     let open_with = |mut config: Value| {
         config["url"] = json!(url);
         config["namespace"] = json!(namespace);
+        config["ca_file"] = variable("CA").map_or(Value::Null, Value::from);
         open(config).unwrap()
     };
     let user = |name: &str| open_with(json!({"username": name, "password": password}));

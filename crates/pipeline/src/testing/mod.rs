@@ -117,6 +117,8 @@ pub(crate) struct Inner {
     /// The open transaction, and which producer may write.
     pub(crate) transaction: Option<Vec<String>>,
     pub(crate) producer: u64,
+    /// Whether something in the open transaction was not taken, so that it cannot be committed.
+    pub(crate) spoilt: bool,
     /// Answers for the writes to come, before chaos is asked.
     pub(crate) script: Vec<Scripted>,
     /// The same for commits, reads and letters.
@@ -173,6 +175,7 @@ impl World {
             stopped_intake: false,
             transaction: None,
             producer: 0,
+            spoilt: false,
             script: Vec::new(),
             commit_script: Vec::new(),
             read_script: Vec::new(),

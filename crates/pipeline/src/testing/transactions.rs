@@ -50,7 +50,10 @@ impl TransactionalSink<Vec<Mark>> for FakeTransactions {
     async fn begin(&mut self) -> Result<Open<'_>, Fault> {
         self.step().await?;
         // What was left open is undone.
-        self.world.lock().transaction = Some(Vec::new());
+        let mut inner = self.world.lock();
+        inner.transaction = Some(Vec::new());
+        inner.spoilt = false;
+        drop(inner);
         Ok(Open(self))
     }
 
@@ -87,6 +90,7 @@ impl Transaction<Vec<Mark>> for Open<'_> {
                 Outcome::Delivered
             });
         }
+        inner.spoilt |= outcomes.iter().any(|outcome| *outcome != Outcome::Delivered);
         Ok(outcomes)
     }
 
@@ -101,6 +105,9 @@ impl Transaction<Vec<Mark>> for Open<'_> {
         let written = inner.transaction.take();
         if !held {
             return Err(fault(FaultKind::Throttled));
+        }
+        if inner.spoilt {
+            inner.violations.push("a commit without all that was written".into());
         }
         match written {
             None => inner.violations.push("a commit of nothing that is open".into()),
