@@ -15,11 +15,11 @@ use crate::copies::Copy;
 use crate::index::Index;
 use crate::live_server::{live, run_id};
 use crate::records::{Plan, TOO_LARGE, Wanted};
+use crate::say;
 use crate::servers::Server;
 use crate::settings::{Scratch, alone, chance, kills, records, variable};
-use crate::topics::{Filler, create_topic, delete_topics, lag, observer, read_all};
+use crate::topics::{Filler, await_transactions, create_topic, delete_topics, lag, observer, read_all};
 use crate::verdict::{self, Times};
-use crate::say;
 
 /// How long nothing may move before a campaign is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -333,6 +333,7 @@ topic = "{dead}"
         copies: Vec::new(),
     };
     let outcome = campaign.run(&plan);
+    await_transactions(&brokers, &ecs);
     let found = read_all(&brokers, &ecs);
     let ids = found.iter().map(|read| {
         let id = verdict::event_id(&read.value);
@@ -353,4 +354,17 @@ const SMALL_BATCHES: &str = "[sink.librdkafka]\n\"batch.size\" = 20000";
 #[test]
 fn kafka_to_kafka_at_least_once() {
     kafka_to_kafka("kafka_to_kafka_at_least_once", &|_| SMALL_BATCHES.to_owned(), Times::AtLeastOnce);
+}
+
+/// Copy `a` takes up its own transactions after a crash; those of the others end when their time is up.
+#[test]
+fn kafka_to_kafka_exactly_once() {
+    let run = run_id();
+    let extra = |copy: &str| {
+        let id = if copy == "a" { format!("transactional_id = \"a-{run}\"") } else { String::new() };
+        format!(
+            "exactly_once = true\n{id}\n{SMALL_BATCHES}\n\"transaction.timeout.ms\" = 6000\n\"message.timeout.ms\" = 6000"
+        )
+    };
+    kafka_to_kafka("kafka_to_kafka_exactly_once", &extra, Times::Once);
 }

@@ -118,8 +118,7 @@ impl Index {
 
     /// Takes away what was made.
     pub(crate) async fn remove(&self) {
-        for path in
-            [format!("/_data_stream/{}", self.stream), format!("/_index_template/{}", self.template)]
+        for path in [format!("/_data_stream/{}", self.stream), format!("/_index_template/{}", self.template)]
         {
             let (status, answer): (u16, Value) = self.live.call(Method::Delete, &path, None).await;
             // The bare server has no call for data streams; there the index stays, and with it its template.

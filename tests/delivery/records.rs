@@ -39,8 +39,7 @@ pub(crate) struct Wanted {
 impl Plan {
     pub(crate) fn new(random: &mut Random, wanted: Wanted) -> Self {
         let catalog = Catalog::builtin();
-        let mut plan =
-            Self { messages: Vec::new(), ids: BTreeSet::new(), dead: BTreeMap::new(), records: 0 };
+        let mut plan = Self { messages: Vec::new(), ids: BTreeSet::new(), dead: BTreeMap::new(), records: 0 };
         let mut feed = Feed::new(&catalog, random.bits());
         // Every kind of bad record some five times in a small campaign, a hundred times in a large one.
         let every = (wanted.records / 100).clamp(100, 2_000);

@@ -49,7 +49,8 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let built = variable("DELIVERY_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_anthropic-ecs").into());
+        let built =
+            variable("DELIVERY_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_anthropic-ecs").into());
         let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("delivery-program");
         let new = copy.with_extension(run_id());
         fs::copy(&built, &new).unwrap();
@@ -58,7 +59,7 @@ pub(crate) fn program() -> &'static Path {
     })
 }
 
-/// A folder for a campaign; kept when it fails.
+/// A folder for a campaign; kept when it fails, or when `DELIVERY_KEEP` is set.
 pub(crate) struct Scratch(Option<tempfile::TempDir>);
 
 impl Scratch {
@@ -73,7 +74,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if std::thread::panicking()
+        if (std::thread::panicking() || variable("DELIVERY_KEEP").is_some())
             && let Some(folder) = self.0.take()
         {
             say(format!("what the campaign left behind is kept in {}", folder.keep().display()));

@@ -116,6 +116,25 @@ pub(crate) fn observer(brokers: &str, group: &str) -> BaseConsumer {
     ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create().unwrap()
 }
 
+/// Waits until the brokers have ended every transaction in a topic: one of a copy that was killed hides from readers what
+/// came after it, until its time is up.
+pub(crate) fn await_transactions(brokers: &str, topic: &str) {
+    let ends = |isolation: &str| -> Vec<i64> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", "reader")
+            .set("isolation.level", isolation)
+            .create()
+            .unwrap();
+        (0..PARTITIONS).map(|at| consumer.fetch_watermarks(topic, at, LONG).unwrap().1).collect()
+    };
+    let deadline = Instant::now() + LONG;
+    while ends("read_committed") != ends("read_uncommitted") {
+        assert!(Instant::now() < deadline, "{topic}: a transaction stays open");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// A message as it was read.
 pub(crate) struct Read {
     pub(crate) key: Vec<u8>,
