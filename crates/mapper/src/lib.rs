@@ -259,7 +259,7 @@ impl Mapper {
         let _alone = shared.as_ref().map(|mapping| mapping.huge.lock());
         let (state, document) = (&mut self.state, &mut self.document);
         document.clear();
-        if context.plans && map::map_by_plan(context, state, raw, document) {
+        if context.plans && map::map_by_plan(context, state, &mut self.parser, raw, document) {
             out.extend_from_slice(document.as_slice());
             return Ok(self.state.mapped());
         }

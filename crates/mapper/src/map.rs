@@ -18,7 +18,7 @@ use crate::out::Out;
 use crate::plan::{Basis, Plan};
 use crate::plans::{self, Fit, Outline, Plans};
 use crate::program::{KindInfo, Program, TypeInfo, Write};
-use crate::record::{Record, Scalar};
+use crate::record::{Parser, Record, Scalar, Unread};
 use crate::tags::Tags;
 use crate::value::Values;
 use crate::writer::{Recorder, Recording, Writer};
@@ -56,6 +56,7 @@ pub(crate) struct State {
     statistics: PlanStatistics,
     /// The values of a record that is written by a plan.
     values: Tape<'static>,
+    unread: Vec<Unread>,
     /// The record has a plan, which met something it did not foresee.
     surprised: bool,
 }
@@ -83,6 +84,7 @@ impl State {
             tags: Tags::default(),
             statistics: PlanStatistics::default(),
             values: Tape(Vec::new()),
+            unread: Vec::new(),
             surprised: false,
         }
     }
@@ -123,9 +125,15 @@ pub(crate) fn map(
 
 /// Writes a record by the plan for its layout, unparsed; false, and nothing written, if there is none or it met a surprise.
 #[inline]
-pub(crate) fn map_by_plan(context: Context<'_>, state: &mut State, raw: &[u8], out: &mut Out) -> bool {
+pub(crate) fn map_by_plan(
+    context: Context<'_>,
+    state: &mut State,
+    parser: &mut Parser,
+    raw: &[u8],
+    out: &mut Out,
+) -> bool {
     let mut values = std::mem::replace(&mut state.values, Tape(Vec::new())).reset();
-    let planned = map_values(context, state, raw, &mut values.0, out);
+    let planned = map_values(context, state, parser, raw, &mut values.0, out);
     state.values = values.reset();
     planned
 }
@@ -135,22 +143,29 @@ pub(crate) fn map_by_plan(context: Context<'_>, state: &mut State, raw: &[u8], o
 fn map_values<'a>(
     context: Context<'_>,
     state: &mut State,
+    parser: &'a mut Parser,
     raw: &'a [u8],
     values: &mut Vec<Node<'a>>,
     out: &mut Out,
 ) -> bool {
-    let State { plans, addresses, agents, event_id, activity_type, tags, statistics, surprised, .. } = state;
+    let State {
+        plans, addresses, agents, event_id, activity_type, tags, statistics, surprised, unread, ..
+    } = state;
     let mut planned = false;
-    if let Some(found) = plans.recognise(raw, values) {
+    unread.clear();
+    if let Some(found) = plans.recognise(raw, values, unread) {
+        if !unread.is_empty() && parser.parse_values(raw, unread, values).is_none() {
+            return false;
+        }
         let record = Record::of_values(values, raw);
-        let values = Values::plain(&record);
+        let values = Values::of(&record, unread.is_empty());
         if let Some(Fit { plan, texts, address }) =
             plans.choose(found, &values, addresses, &context.mapping.geo)
         {
             let ingested = context.ingested;
             let mut writer =
                 Writer { out, values: &values, agents, addresses, address, ingested, time: None };
-            planned = plan.replay(texts, &mut writer);
+            planned = plan.replay(texts, &mut writer) && !values.inexact.get() && !values.duplicate_key.get();
             if planned {
                 event_id.clear();
                 event_id.push_str(record.text(plan.id()).unwrap_or_default());

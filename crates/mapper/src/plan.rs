@@ -19,7 +19,7 @@ use crate::layout::{Layout, Piece, Then};
 use crate::message;
 use crate::out::PADDING;
 use crate::program::Write;
-use crate::record::{Record, Scalar};
+use crate::record::{CONTAINER, Record, Scalar};
 use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
 use crate::writer::{Op, Recording, Writer};
@@ -136,7 +136,7 @@ impl Plan {
         writer: &mut Writer<'_, '_, '_>,
     ) -> Option<Self> {
         let record = writer.values.record;
-        if recording.unforeseeable || !writer.values.is_plain {
+        if recording.unforeseeable {
             return None;
         }
         let mut shape =
@@ -144,7 +144,10 @@ impl Plan {
         shape.add(0, basis.actor)?;
         shape.piece(record.raw.len()..record.raw.len(), Then::End)?;
         let Shape { layout, nodes, .. } = shape;
-        let value = |node: u32| nodes.iter().position(|other| *other == node).map(|at| at as u32 + 1);
+        let value = |node: u32| {
+            let number = nodes.iter().position(|other| *other == node)? as u32 + 1;
+            Some(if record.scalar(node).is_some() { number } else { number | CONTAINER })
+        };
         let (mut steps, mut lists, mut fixed) = (Vec::new(), Vec::new(), Vec::new());
         for &op in &recording.ops {
             if let Op::Fixed { start, end } = op {
@@ -226,6 +229,7 @@ impl Plan {
     #[inline]
     pub(crate) fn replay(&self, texts: &Texts, writer: &mut Writer<'_, '_, '_>) -> bool {
         let texts = texts.bytes.as_slice();
+        let (record, is_plain) = (writer.values.record, writer.values.is_plain);
         for step in &self.steps {
             let start = step.start as usize;
             let end = start + usize::from(step.len);
@@ -234,10 +238,9 @@ impl Plan {
                 continue;
             };
             let text = match op {
-                Op::Text(value) => writer.values.record.text(value),
-                Op::Say(value) => {
-                    writer.values.record.text(value).filter(|text| text.len() <= message::LONGEST_VALUE)
-                }
+                _ if !is_plain => None,
+                Op::Text(value) => record.text(value),
+                Op::Say(value) => record.text(value).filter(|text| text.len() <= message::LONGEST_VALUE),
                 _ => None,
             };
             if let Some(text) = text {
@@ -248,9 +251,10 @@ impl Plan {
             let outcome = match op {
                 Op::Distinct { start, end } => {
                     let list = self.lists.get(start as usize..end as usize).unwrap_or_default();
-                    writer.distinct(list.iter().copied()).into()
+                    writer.distinct(list.iter().map(|&(value, write)| (record.node_of(value), write))).into()
                 }
-                op => writer.perform(op),
+                op if is_plain => writer.perform(op),
+                op => writer.perform(op.of(record)),
             };
             if outcome != Outcome::Written {
                 return false;
@@ -296,10 +300,14 @@ impl Shape<'_, '_> {
                 Some(Scalar::Text(_)) => Then::Text,
                 Some(Scalar::Int(_)) => Then::Int,
                 Some(Scalar::Bool(_)) => Then::Bool,
+                None => Then::Container,
                 _ => return None,
             };
-            let inside = if then == Then::Text { raw.start + 1..raw.end - 1 } else { raw };
-            self.piece(inside, then)?;
+            match then {
+                Then::Text => self.piece(raw.start + 1..raw.end - 1, then)?,
+                Then::Container => self.piece(raw.start + 1..raw.end, then)?,
+                _ => self.piece(raw, then)?,
+            }
             self.nodes.push(node);
         }
         Some(())
@@ -323,8 +331,11 @@ impl Shape<'_, '_> {
     /// The inside of the next string.
     fn string(&self) -> Option<Range<usize>> {
         let start = self.at + memchr::memchr(b'"', self.rest())? + 1;
-        let len = memchr::memchr(b'"', self.record.raw.get(start..)?)?;
-        Some(start..start + len)
+        let mut end = start;
+        while self.record.raw.get(end)? != &b'"' {
+            end += if self.record.raw.get(end) == Some(&b'\\') { 2 } else { 1 };
+        }
+        Some(start..end)
     }
 
     /// Walks over a value, which begins here.

@@ -12,6 +12,7 @@ use crate::json::{self, push_escaped};
 use crate::message;
 use crate::out::Out;
 use crate::program::{FieldRef, Write};
+use crate::record::Record;
 use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
 
@@ -69,6 +70,16 @@ impl Op {
             | Self::Say(node)
             | Self::Agent(node) => Some(node),
             _ => None,
+        }
+    }
+
+    /// A plan's step, about the node that its value has in a record.
+    #[inline]
+    pub(crate) fn of(self, record: &Record<'_>) -> Self {
+        match self {
+            Self::Value(value, write) => Self::Value(record.node_of(value), write),
+            Self::Say(value) => Self::Say(record.node_of(value)),
+            other => other,
         }
     }
 }
