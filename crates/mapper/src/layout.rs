@@ -46,7 +46,7 @@ impl Piece {
 }
 
 /// The shape of a record, to the byte.
-pub(crate) type Layout = Vec<Piece>;
+pub(crate) type Layout = Box<[Piece]>;
 
 /// The tree of all layouts.
 #[derive(Debug)]
@@ -392,6 +392,15 @@ fn container(bytes: &[u8]) -> Option<usize> {
     Some(len)
 }
 
+/// The length of the value that bytes begin with, of a record known to be JSON.
+pub(crate) fn value(bytes: &[u8]) -> Option<usize> {
+    match bytes.first()? {
+        b'"' => Some(text(bytes.get(1..)?, 0)? + 2),
+        b'[' | b'{' => Some(container(bytes.get(1..)?)? + 1),
+        _ => bytes.iter().position(|byte| matches!(byte, b',' | b']' | b'}' | ..=b' ')),
+    }
+}
+
 /// The integer that bytes begin with, and its length. `-0` is left to the parser, as is what is too long to be sure.
 #[inline]
 fn integer(bytes: &[u8]) -> Option<(i64, usize)> {
@@ -420,7 +429,7 @@ mod tests {
     fn tree(shapes: &[&str]) -> (Layouts, Texts) {
         let (mut layouts, mut texts) = (Layouts::new(), Texts::default());
         for (number, shape) in shapes.iter().enumerate() {
-            let mut layout = Layout::new();
+            let mut layout = Vec::new();
             for part in shape.split_inclusive(['_', '#']) {
                 let then = match part.chars().last() {
                     Some('_') => Then::Text,

@@ -345,8 +345,7 @@ fn make_plan(
     end: &[u8],
 ) -> bool {
     let State { fields, recording, addresses, agents, plans, activity_type, .. } = state;
-    let program = &context.mapping.program;
-    let special = &program.special;
+    let special = &context.mapping.program.special;
     let kind = fields.actor.get(special.actor_type);
     let (Some(type_), Some(kind)) = (fields.top.get(special.type_), kind) else { return false };
     recording.finish(end);
@@ -354,7 +353,7 @@ fn make_plan(
     recording.exact.extend_from_slice(&fields.choosers);
     let basis = Basis {
         id,
-        actor: fields.actor_object(program, record),
+        opened: &fields.opened,
         address: address.and_then(|(node, known)| Some((node, addresses.get(known)?))),
     };
     plans.make_room();

@@ -7,24 +7,22 @@ use simd_json::{Node, StaticNode};
 use crate::enrich::GeoDatabases;
 use crate::fragments::Addresses;
 use crate::layout::Layouts;
-use crate::plan::{AddressShape, Plan, Texts};
+use crate::plan::{AddressShape, MEMBERS, Plan, Texts};
 use crate::record::{Record, Unread};
 use crate::value::Values;
 
 /// Plans kept; when they are more, those not used lately make room.
-const PLANS: usize = 4096;
+const PLANS: usize = 8192;
 /// Plans of one layout: they differ in the parts that texts have, and in what is known of the address.
 const VARIANTS: usize = 32;
 /// Counters for outlines without a plan; a power of two.
 const STRANGERS: usize = 1 << 15;
 /// A plan is worth its making when its outline has been met this often.
-const FAMILIAR: u8 = 4;
+const FAMILIAR: u8 = 2;
 /// From here on a counter stands for an outline that plans do not help.
 const HOPELESS: u8 = 128;
 /// After so many records without a plan all counters are halved, so that the past fades.
 const FADING: u32 = 1 << 15;
-/// Records with more members are not worth counting.
-const MEMBERS: usize = 64;
 
 /// All plans, and what is known of records without one.
 pub(crate) struct Plans {
@@ -151,7 +149,7 @@ impl Plans {
         self.layouts.add(&plan.layout, &self.texts, number);
         self.plans.push(plan);
         // Of two layouts that both fit, the longer fixed bytes win, and they may be another layout's.
-        let found = self.layouts.walk(raw, &self.texts, &mut Vec::new(), &mut Vec::new());
+        let found = self.layouts.walk(raw, &self.texts, &mut Vec::with_capacity(MEMBERS), &mut Vec::new());
         found.is_some_and(|plans| plans.contains(&number))
     }
 

@@ -228,6 +228,8 @@ pub(crate) struct Recording {
     pub(crate) exact: Vec<u32>,
     /// Texts of which a part was wanted, and which parts they have.
     pub(crate) parts: Vec<(u32, Parted, u8)>,
+    /// Objects in which a value was looked for.
+    pub(crate) searched: Vec<u32>,
     /// Something was decided that a plan cannot foresee.
     pub(crate) unforeseeable: bool,
     /// Whether anything is noted at all.
@@ -242,6 +244,7 @@ impl Recording {
         self.lists.clear();
         self.exact.clear();
         self.parts.clear();
+        self.searched.clear();
         self.unforeseeable = false;
     }
 
@@ -354,11 +357,14 @@ impl Recorder<'_, '_, '_> {
         written
     }
 
-    /// The value a sentence or an outcome is made from. What a path into an object finds is nothing a plan can check.
+    /// The value a sentence or an outcome is made from.
     pub(crate) fn find(&mut self, seen: &[u32], reference: &FieldRef) -> Option<u32> {
-        let top = seen.get(usize::from(reference.field)).is_some_and(|seen| *seen != 0);
-        self.recording.unforeseeable |= top && !reference.below.is_empty();
-        message::node(self.writer.values.record, seen, reference)
+        let mut node = seen.get(usize::from(reference.field))?.checked_sub(1)?;
+        for key in &reference.below {
+            self.recording.searched.push(node);
+            node = message::member(self.writer.values.record, node, key)?;
+        }
+        Some(node)
     }
 
     /// Notes that the very value of a scalar decides what is written.
