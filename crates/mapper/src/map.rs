@@ -151,7 +151,7 @@ fn map_values<'a>(
     let State {
         plans, addresses, agents, event_id, activity_type, tags, statistics, surprised, unread, ..
     } = state;
-    let mut planned = false;
+    let (mut planned, start) = (false, out.len());
     unread.clear();
     if let Some(found) = plans.recognise(raw, values, unread) {
         if !unread.is_empty() && parser.parse_values(raw, unread, values).is_none() {
@@ -180,7 +180,7 @@ fn map_values<'a>(
                 // The general path must not learn the same layout again.
                 *surprised = true;
                 statistics.surprises += 1;
-                out.clear();
+                out.truncate(start);
             }
         }
     }
