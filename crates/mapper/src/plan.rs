@@ -23,7 +23,7 @@ use crate::message;
 use crate::out::PADDING;
 use crate::program::Write;
 use crate::record::{CONTAINER, Record, Scalar};
-use crate::text::same;
+use crate::text::begins;
 use crate::value::{Outcome, Parted, Values};
 use crate::writer::{Op, Recording, Writer};
 
@@ -101,9 +101,9 @@ impl Texts {
     /// Whether `bytes` begin with `len` bytes of the texts.
     #[inline(always)]
     pub(crate) fn begin(&self, bytes: &[u8], start: usize, len: usize) -> bool {
-        match (bytes.get(..len), self.bytes.get(start..start + len)) {
-            (Some(bytes), Some(text)) => same(bytes, text),
-            _ => false,
+        match self.bytes.get(start..start + len + PADDING) {
+            Some(text) => begins(bytes, text, len),
+            None => false,
         }
     }
 

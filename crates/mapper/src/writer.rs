@@ -144,6 +144,17 @@ impl<'a> Writer<'_, '_, 'a> {
         Outcome::Written
     }
 
+    /// Whether a list's entry is the text at `node`, in every record that the same plan is for.
+    fn is_one_text(&self, node: u32, write: Write) -> bool {
+        let is_address = || self.address.is_some_and(|(address, ..)| address == node);
+        self.values.record.text(node).is_some_and(|text| !text.is_empty())
+            && match write {
+                Write::Keyword => true,
+                Write::Ip => is_address() && self.address().is_some_and(|(_, address)| address.is_ip),
+                _ => false,
+            }
+    }
+
     /// Writes the distinct texts of a list, with commas between; false if there are none.
     #[inline]
     pub(crate) fn distinct(&mut self, list: impl Iterator<Item = (u32, Write)>) -> bool {
@@ -344,6 +355,14 @@ impl Recorder<'_, '_, '_> {
 
     /// Appends the distinct texts of a list; false if there are none.
     pub(crate) fn distinct(&mut self, list: &[(u32, Write)]) -> bool {
+        if let [(node, write)] = *list
+            && self.writer.is_one_text(node, write)
+        {
+            self.fixed(b"\"");
+            self.perform(Op::Text(node));
+            self.fixed(b"\"");
+            return true;
+        }
         if self.recording.is_on {
             let start = self.recording.lists.len() as u32;
             self.recording.lists.extend_from_slice(list);
