@@ -251,7 +251,7 @@ impl Place {
         let number = self.edges.len() as u16;
         self.edges.push(edge);
         if self.edges.len() <= FEW {
-            self.chain(number, None);
+            self.chain(number, None, texts);
             return;
         }
         let text = edge.head.text(texts);
@@ -262,7 +262,7 @@ impl Place {
                     && text.get(..index.skip) == self.beginning(index.skip, texts) =>
             {
                 let chain = index.chain(text);
-                self.chain(number, chain);
+                self.chain(number, chain, texts);
             }
             _ => {
                 let (skip, width) = window(&self.edges, texts);
@@ -301,15 +301,19 @@ impl Place {
         for number in 0..self.edges.len() {
             let head = self.edges[number].head;
             let chain = self.index.as_ref().and_then(|index| index.chain(head.text(texts)));
-            self.chain(number as u16, chain);
+            self.chain(number as u16, chain, texts);
         }
     }
 
-    /// Puts an edge into a chain, before the shorter ones: of two that fit, the longer one says more.
-    fn chain(&mut self, number: u16, chain: Option<usize>) {
-        let len = self.edges[usize::from(number)].head.len;
+    /// Puts an edge into a chain, at the end, since what is met often is mostly met early; but before those that it begins
+    /// with: of two that fit, the longer one says more.
+    fn chain(&mut self, number: u16, chain: Option<usize>, texts: &Texts) {
+        let text = self.edges[usize::from(number)].head.text(texts);
         let (mut before, mut next) = (NONE, self.head(chain));
-        while let Some(edge) = self.edges.get(usize::from(next)).filter(|edge| edge.head.len > len) {
+        while let Some(edge) = self.edges.get(usize::from(next)) {
+            if text.starts_with(edge.head.text(texts)) {
+                break;
+            }
             (before, next) = (next, edge.next);
         }
         self.edges[usize::from(number)].next = next;
