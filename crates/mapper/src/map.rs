@@ -48,7 +48,7 @@ pub(crate) struct State {
     recording: Recording,
     plans: Plans,
     addresses: Addresses,
-    agents: FragmentCache<Box<str>, Agent>,
+    agents: FragmentCache<Agent>,
     unknown_types: HashMap<Box<str>, TypeInfo>,
     event_id: String,
     activity_type: String,

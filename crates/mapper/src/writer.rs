@@ -20,7 +20,7 @@ use crate::value::{Outcome, Parted, Values};
 pub(crate) struct Writer<'w, 'r, 'a> {
     pub(crate) out: &'w mut Out,
     pub(crate) values: &'w Values<'r, 'a>,
-    pub(crate) agents: &'w mut FragmentCache<Box<str>, Agent>,
+    pub(crate) agents: &'w mut FragmentCache<Agent>,
     pub(crate) addresses: &'w Addresses,
     /// The actor's address: its node, its text, what is known of it.
     pub(crate) address: Option<(u32, &'a str, u32)>,
