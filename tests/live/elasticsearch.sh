@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A genuine Elasticsearch on a free loopback port, for the live tests, without Docker.
 #
-#   elasticsearch.sh start DIR [setting=value ...]   prints ELASTICSEARCH_URL=http://127.0.0.1:PORT when the node answers
+#   elasticsearch.sh start DIR [setting=value ...]   prints ELASTICSEARCH_URL=http://127.0.0.1:PORT and
+#                                                    ELASTICSEARCH_LIVE_DIR=DIR when the node answers
 #   elasticsearch.sh halt DIR                        stops it by process id and keeps its data
 #   elasticsearch.sh resume DIR                      starts it again, at the same port
 #   elasticsearch.sh stop DIR                        stops it by process id and removes DIR
@@ -117,6 +118,7 @@ launch() {
             case $answer in 200 | 401)
                 sed -i "s/^http\.port: 0$/http.port: $port/" "$here/config/elasticsearch.yml"
                 echo "ELASTICSEARCH_URL=$scheme://127.0.0.1:$port"
+                echo "ELASTICSEARCH_LIVE_DIR=$dir"
                 return
                 ;;
             esac

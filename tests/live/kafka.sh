@@ -3,11 +3,13 @@
 #
 #     tests/live/kafka.sh start DIR     prints NAME=value lines for the environment; DIR is made
 #     tests/live/kafka.sh restart DIR   stops it and starts it again on the same ports with its data
-#     tests/live/kafka.sh stop DIR      stops it; DIR is left to be looked at
+#     tests/live/kafka.sh stop DIR      stops it; DIR is left to be looked at, or to be started again
 #
 # Needs Java 17 or later (with keytool) and, the first time, Maven. Three listeners on 127.0.0.1: without protection
 # (KAFKA_BROKERS), SASL with SCRAM or PLAIN (KAFKA_SASL_BROKERS), and TLS (KAFKA_TLS_BROKERS). Topics are not made on
-# demand. Tests that must restart a broker start one of their own with KAFKA_SCRIPT. The SASL user `ecs` may do everything, `nobody` nothing; both have the password `ecs-secret`.
+# demand. Tests that must restart a broker start one of their own with KAFKA_SCRIPT, or stop and start this one in
+# KAFKA_LIVE_DIR if nobody else uses it. The SASL user `ecs` may do everything, `nobody` nothing; both have the password
+# `ecs-secret`.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly release=4.1.1
@@ -67,6 +69,7 @@ KAFKA_SASL_BROKERS=127.0.0.1:$sasl
 KAFKA_TLS_BROKERS=127.0.0.1:$tls
 KAFKA_CA_FILE=$dir/ca.pem
 KAFKA_SCRIPT=$here/kafka.sh
+KAFKA_LIVE_DIR=$dir
 END
 }
 

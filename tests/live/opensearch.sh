@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A genuine OpenSearch on a free loopback port, for the live tests, without Docker.
 #
-#   opensearch.sh start DIR [setting=value ...]   prints OPENSEARCH_URL=http://127.0.0.1:PORT when the node answers
+#   opensearch.sh start DIR [setting=value ...]   prints OPENSEARCH_URL=http://127.0.0.1:PORT and
+#                                                 OPENSEARCH_LIVE_DIR=DIR when the node answers
 #   opensearch.sh halt DIR                        stops it by process id and keeps its data
 #   opensearch.sh resume DIR                      starts it again, at the same port
 #   opensearch.sh stop DIR                        stops it by process id and removes DIR
@@ -128,6 +129,7 @@ launch() {
         if [ -n "$port" ] && curl -sf -o /dev/null -m 2 \
             "http://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s"; then
             echo "OPENSEARCH_URL=http://127.0.0.1:$port"
+            echo "OPENSEARCH_LIVE_DIR=$dir"
             return
         fi
         sleep 0.5

@@ -74,6 +74,7 @@ pub(crate) fn chaos(random: &mut Rng) -> Chaos {
         // Longer than every document but those that are planted as too large.
         request_limit: random.usize(3_000..5_000),
         batch: random.usize(1..9),
+        taking_back: random.bool(),
     }
 }
 

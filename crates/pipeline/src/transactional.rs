@@ -345,8 +345,12 @@ impl<D: DeadLetters> Transactions<D> {
                     }
                 }
             }
-            if let Some(fault) = again {
-                return Err(Stuck::Later(fault));
+            match again {
+                // Leaving out what was refused is a step ahead. And it is why the rest has to come again: a producer takes
+                // back what it has not sent yet, and that says nothing about the server.
+                Some(_) if refused => return Err(Stuck::Without),
+                Some(fault) => return Err(Stuck::Later(fault)),
+                None => {}
             }
         }
         if refused { Err(Stuck::Without) } else { Ok(()) }

@@ -6,7 +6,8 @@ use super::*;
 use crate::simulation::{campaign, chaos, messages, seeds};
 use crate::stop;
 use crate::testing::{
-    Chaos, FakeLetters, FakeSource, FakeTransactions, World, fault, good, mapping, options,
+    Chaos, FakeLetters, FakeSource, FakeTransactions, Fate, World, fault, good, mapping, message, options,
+    planted,
 };
 
 fn stage(world: &World) -> Stage<FakeSource, FakeTransactions, FakeLetters> {
@@ -90,6 +91,22 @@ async fn a_second_producer_ends_the_first_and_nothing_is_there_twice() {
     assert_eq!((error.part, error.fault.kind), ("sink", FaultKind::Taken));
     let (_handle, token) = stop();
     run_transactional(stage(&world), &options, Arc::new(Status::default()), token).await.unwrap();
+    assert_eq!(world.wrong_at_the_end(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_refused_ones_cost_no_wait_each() {
+    let mut records = good("a", 300);
+    records.extend((0..60).map(|at| message(planted(&format!("refused-{at}"), Fate::Refused))));
+    let chaos = Chaos { batch: 50, taking_back: true, request_limit: 9_000, ..Chaos::default() };
+    let world = World::new(3, vec![records], chaos);
+    let (_handle, token) = stop();
+    let started = tokio::time::Instant::now();
+    let status = Arc::new(Status::default());
+    let ended = run_transactional(stage(&world), &options(3), status, token).await.unwrap();
+    assert_eq!((ended.totals.dead_letters(), ended.totals.retried), (60, 0));
+    // A wait after each would be minutes of the paused clock.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(world.wrong_at_the_end(), Vec::<String>::new());
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Chaos {
     pub(crate) request_limit: usize,
     /// Most messages in a batch.
     pub(crate) batch: usize,
+    /// What comes after a refused document is taken back, as a producer does it in a transaction.
+    pub(crate) taking_back: bool,
 }
 
 /// Everything outside the pipeline.

@@ -75,9 +75,13 @@ impl Transaction<Vec<Mark>> for Open<'_> {
             return Err(fault(FaultKind::TooLarge));
         }
         let mut outcomes = Vec::new();
+        let mut taken_back = false;
         for document in request.documents() {
             let fate = inner.fates.get(document.id).copied().unwrap_or(Fate::Delivered);
-            outcomes.push(if fate == Fate::Refused || document.line.len() > limit {
+            outcomes.push(if taken_back {
+                Outcome::Retry(fault(FaultKind::Unreachable))
+            } else if fate == Fate::Refused || document.line.len() > limit {
+                taken_back = inner.chaos.taking_back;
                 let reason = "message_too_large".into();
                 Outcome::Rejected(Rejection { reason, detail: "planted".into() })
             } else if inner.percent(retry) {
