@@ -13,7 +13,10 @@
 )]
 
 mod assets;
+mod check;
 mod compat;
+#[path = "../crates/output/tests/support/fake_elasticsearch.rs"]
+mod fake_elasticsearch;
 mod golden;
 mod hostile;
 mod json;

@@ -10,12 +10,12 @@ use foldhash::fast::RandomState;
 
 const WAYS: usize = 4;
 
-/// How a key is kept.
-pub(crate) trait Key: Default {
-    /// Keeps a key, unless it is too long.
-    fn keep(key: &str) -> Option<Self>;
-    /// Whether this is the key.
-    fn is(&self, key: &str) -> bool;
+/// Finished work, and what it was made for.
+pub(crate) trait Finished: Default {
+    /// Whether it was made for `key`.
+    fn is_for(&self, key: &str) -> bool;
+    /// Whether work for `key` is kept: not if it is too long.
+    fn keeps(key: &str) -> bool;
 }
 
 /// A key of up to 46 bytes, kept in place: no IP address is longer, and one cache line holds key and value.
@@ -34,67 +34,60 @@ impl Default for ShortKey {
     }
 }
 
-impl Key for ShortKey {
-    fn keep(key: &str) -> Option<Self> {
-        let mut short = Self { len: key.len() as u8, ..Self::default() };
-        short.bytes.get_mut(..key.len())?.copy_from_slice(key.as_bytes());
-        Some(short)
+impl ShortKey {
+    /// The beginning of a key, if it is longer than a key can be.
+    pub(crate) fn new(key: &str) -> Self {
+        let len = key.len().min(Self::LONGEST);
+        let mut short = Self { len: len as u8, ..Self::default() };
+        short.bytes[..len].copy_from_slice(&key.as_bytes()[..len]);
+        short
     }
 
     #[inline]
-    fn is(&self, key: &str) -> bool {
+    pub(crate) fn is(&self, key: &str) -> bool {
         self.bytes.get(..usize::from(self.len)) == Some(key.as_bytes())
     }
-}
 
-/// A key of up to 1 KiB, kept apart.
-impl Key for Box<str> {
-    fn keep(key: &str) -> Option<Self> {
-        (key.len() <= 1024).then(|| key.into())
-    }
-
-    #[inline]
-    fn is(&self, key: &str) -> bool {
-        **self == *key
+    pub(crate) fn takes(key: &str) -> bool {
+        key.len() <= Self::LONGEST
     }
 }
 
-/// The cache; `V` is the finished work.
-pub(crate) struct FragmentCache<K, V> {
-    entries: Vec<Entry<K, V>>,
+/// The cache.
+pub(crate) struct FragmentCache<F> {
+    entries: Vec<Entry<F>>,
     next: Vec<u8>,
     hasher: RandomState,
 }
 
 #[derive(Default)]
-struct Entry<K, V> {
+struct Entry<F> {
     hash: u64,
-    key: K,
-    value: V,
+    finished: F,
 }
 
 /// A place in the cache, valid until the next look-up that misses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found(usize);
 
-impl<K: Key, V: Default> FragmentCache<K, V> {
-    /// A cache of up to `capacity` values.
+impl<F: Finished> FragmentCache<F> {
+    /// A cache for up to `capacity` keys.
     pub(crate) fn new(capacity: usize) -> Self {
         let sets = (capacity / WAYS).next_power_of_two();
-        // One more entry, behind the sets, for the value of a key that is too long to be kept.
+        // One more entry, behind the sets, for a key that is too long to be kept.
         let entries = std::iter::repeat_with(Entry::default).take(sets * WAYS + 1).collect();
         Self { entries, next: vec![0; sets], hasher: RandomState::default() }
     }
 
-    /// The place of the value for `key`, made by `make` if it is not there.
+    /// The place of the work for `key`, done by `make` if it is not there.
     #[inline]
-    pub(crate) fn find(&mut self, key: &str, make: impl FnOnce(&str) -> V) -> Found {
+    pub(crate) fn find(&mut self, key: &str, make: impl FnOnce(&str) -> F) -> Found {
         // Never 0: that is what an empty place has.
         let hash = self.hasher.hash_one(key.as_bytes()) | 1 << 63;
         let set = hash as usize & (self.next.len() - 1);
         let first = set * WAYS;
         for (way, entry) in self.entries[first..first + WAYS].iter().enumerate() {
-            if entry.hash == hash && entry.key.is(key) {
+            if entry.hash == hash && entry.finished.is_for(key) {
                 return Found(first + way);
             }
         }
@@ -102,23 +95,23 @@ impl<K: Key, V: Default> FragmentCache<K, V> {
     }
 
     #[cold]
-    fn insert(&mut self, set: usize, hash: u64, key: &str, make: impl FnOnce(&str) -> V) -> Found {
-        let value = make(key);
-        let Some(kept) = K::keep(key) else {
+    fn insert(&mut self, set: usize, hash: u64, key: &str, make: impl FnOnce(&str) -> F) -> Found {
+        let finished = make(key);
+        if !F::keeps(key) {
             let spare = self.entries.len() - 1;
-            self.entries[spare].value = value;
+            self.entries[spare].finished = finished;
             return Found(spare);
-        };
+        }
         let way = usize::from(self.next[set]);
         self.next[set] = ((way + 1) % WAYS) as u8;
         let at = set * WAYS + way;
-        self.entries[at] = Entry { hash, key: kept, value };
+        self.entries[at] = Entry { hash, finished };
         Found(at)
     }
 
     #[inline]
-    pub(crate) fn get(&self, found: Found) -> &V {
-        &self.entries[found.0].value
+    pub(crate) fn get(&self, found: Found) -> &F {
+        &self.entries[found.0].finished
     }
 }
 
@@ -126,38 +119,42 @@ impl<K: Key, V: Default> FragmentCache<K, V> {
 mod tests {
     use super::*;
 
-    fn never_mixes_keys<K: Key>() {
-        let mut cache = FragmentCache::<K, String>::new(64);
-        let mut made = 0;
-        for round in 0..3 {
-            for key in 0..1000 {
-                let key = format!("k{key}");
-                let found = cache.find(&key, |key| {
-                    made += 1;
-                    format!("value of {key}")
-                });
-                assert_eq!(*cache.get(found), format!("value of {key}"), "round {round}");
-            }
+    #[derive(Default)]
+    struct Named(ShortKey, String);
+
+    impl Finished for Named {
+        fn is_for(&self, key: &str) -> bool {
+            self.0.is(key)
         }
-        assert!(made > 1000, "64 places cannot hold 1000 keys");
-        let long = "a key too long to keep".repeat(100);
-        for _ in 0..2 {
-            for key in ["a", "b", "", &long] {
-                let found = cache.find(key, |key| format!("value of {key}"));
-                assert_eq!(*cache.get(found), format!("value of {key}"));
-            }
+
+        fn keeps(key: &str) -> bool {
+            ShortKey::takes(key)
         }
-        assert_eq!(cache.entries.len(), 65);
     }
 
     #[test]
     fn keeps_what_fits_and_never_mixes_keys() {
-        never_mixes_keys::<ShortKey>();
-        never_mixes_keys::<Box<str>>();
-    }
-
-    #[test]
-    fn an_address_and_what_is_known_of_it_share_a_cache_line() {
-        assert!(size_of::<Entry<ShortKey, u32>>() <= 64);
+        let mut cache = FragmentCache::<Named>::new(64);
+        let made = std::cell::Cell::new(0);
+        let make = |key: &str| {
+            made.set(made.get() + 1);
+            Named(ShortKey::new(key), format!("value of {key}"))
+        };
+        for round in 0..3 {
+            for key in 0..1000 {
+                let key = format!("k{key}");
+                let found = cache.find(&key, make);
+                assert_eq!(cache.get(found).1, format!("value of {key}"), "round {round}");
+            }
+        }
+        assert!(made.get() > 1000, "64 places cannot hold 1000 keys");
+        let long = "a key too long to keep".repeat(100);
+        for _ in 0..2 {
+            for key in ["a", "b", "", &long, &long[..46], &long[..47]] {
+                let found = cache.find(key, make);
+                assert_eq!(cache.get(found).1, format!("value of {key}"));
+            }
+        }
+        assert_eq!(cache.entries.len(), 65);
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Fields {
     pub(crate) tags: Tags,
     /// Scalars whose very value chose a rule.
     pub(crate) choosers: Vec<u32>,
+    /// Objects whose members were placed one by one, the actor among them.
+    pub(crate) opened: Vec<u32>,
     copies: Vec<(u16, u32)>,
 }
 
@@ -170,6 +172,7 @@ impl Fields {
             prefixes: vec![String::new(), "actor.".to_owned()],
             tags: Tags::default(),
             choosers: Vec::new(),
+            opened: Vec::new(),
         }
     }
 
@@ -183,11 +186,13 @@ impl Fields {
         self.prefixes.truncate(2);
         self.tags = Tags::default();
         self.choosers.clear();
+        self.opened.clear();
         for list in &mut self.related {
             list.clear();
         }
         self.top.collect(&program.top, record, 0, TOP, &mut self.leftovers, &mut self.tags);
         if let Some(actor) = self.actor_object(program, record) {
+            self.opened.push(actor);
             self.actor.collect(&program.actor, record, actor, ACTOR, &mut self.leftovers, &mut self.tags);
         }
     }
@@ -306,6 +311,7 @@ impl Fields {
             return self.place(program, record, otherwise, node, prefix);
         }
         self.prefixes.push(path);
+        self.opened.push(node);
         let first = self.leftovers.len();
         let mut members: Vec<(u32, u32)> = Vec::new();
         for (key, value) in record.members(node) {

@@ -7,22 +7,26 @@
 //!
 //! This is no parser, and must not become one. It accepts bytes that differ from a record the parser has accepted only in
 //! texts without escapes, in plain integers and in `true` and `false`; so they are JSON, and mean what the parser would have
-//! found. At anything else it gives up, and the parser has the word.
+//! found. Texts with escapes, arrays and objects it tells by their ends and leaves to the parser, as [`Unread`]. At anything
+//! else it gives up, and the parser has the whole record.
 
 use simd_json::{Node, StaticNode};
 use wide::u8x16;
 
 use crate::plan::Texts;
+use crate::record::Unread;
 
 /// What stands behind a run of fixed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// The inside of a string, not empty and without escapes.
+    /// The inside of a string, not empty.
     Text,
     /// An integer of at most 18 digits.
     Int,
     /// `true` or `false`.
     Bool,
+    /// The rest of an array or object, whose opening bracket is the last of the fixed bytes.
+    Container,
     /// Nothing.
     End,
 }
@@ -42,7 +46,7 @@ impl Piece {
 }
 
 /// The shape of a record, to the byte.
-pub(crate) type Layout = Vec<Piece>;
+pub(crate) type Layout = Box<[Piece]>;
 
 /// The tree of all layouts.
 #[derive(Debug)]
@@ -164,13 +168,15 @@ impl Layouts {
         &self.pieces[edge.run as usize..edge.run as usize + usize::from(edge.len)]
     }
 
-    /// Walks a record down the tree. Its values are appended to `values`; the answer is the plans of its layout.
+    /// Walks a record down the tree. Its values are appended to `values`, and those that a parser must read to `unread`; the
+    /// answer is the plans of its layout.
     #[inline]
     pub(crate) fn walk<'a>(
         &self,
         bytes: &'a [u8],
         texts: &Texts,
         values: &mut Vec<Node<'a>>,
+        unread: &mut Vec<Unread>,
     ) -> Option<&[u16]> {
         let raw = simdutf8::basic::from_utf8(bytes).ok()?;
         let (mut place, mut at) = (&self.places[0], 0);
@@ -187,10 +193,15 @@ impl Layouts {
                 at += usize::from(piece.len);
                 let rest = bytes.get(at..)?;
                 let (value, len) = match piece.then {
-                    Then::Text => {
-                        let len = plain_text(rest)?;
-                        (Node::String(raw.get(at..at + len)?), len)
-                    }
+                    Then::Text => match special(rest)? {
+                        (len, b'"') if len > 0 => (Node::String(raw.get(at..at + len)?), len),
+                        (plain, b'\\') => {
+                            let len = text(rest, plain)?;
+                            unread.push(Unread { value: values.len(), start: at - 1, end: at + len + 1 });
+                            (Node::Static(StaticNode::Null), len)
+                        }
+                        _ => return None,
+                    },
                     Then::Int => {
                         let (value, len) = integer(rest)?;
                         (Node::Static(StaticNode::I64(value)), len)
@@ -198,6 +209,11 @@ impl Layouts {
                     Then::Bool if rest.starts_with(b"true") => (Node::Static(StaticNode::Bool(true)), 4),
                     Then::Bool if rest.starts_with(b"false") => (Node::Static(StaticNode::Bool(false)), 5),
                     Then::Bool => return None,
+                    Then::Container => {
+                        let len = container(rest)?;
+                        unread.push(Unread { value: values.len(), start: at - 1, end: at + len });
+                        (Node::Static(StaticNode::Null), len)
+                    }
                     Then::End => {
                         return (at == raw.len()).then(|| self.places[edge.to as usize].plans.as_slice());
                     }
@@ -235,7 +251,7 @@ impl Place {
         let number = self.edges.len() as u16;
         self.edges.push(edge);
         if self.edges.len() <= FEW {
-            self.chain(number, None);
+            self.chain(number, None, texts);
             return;
         }
         let text = edge.head.text(texts);
@@ -246,7 +262,7 @@ impl Place {
                     && text.get(..index.skip) == self.beginning(index.skip, texts) =>
             {
                 let chain = index.chain(text);
-                self.chain(number, chain);
+                self.chain(number, chain, texts);
             }
             _ => {
                 let (skip, width) = window(&self.edges, texts);
@@ -285,15 +301,19 @@ impl Place {
         for number in 0..self.edges.len() {
             let head = self.edges[number].head;
             let chain = self.index.as_ref().and_then(|index| index.chain(head.text(texts)));
-            self.chain(number as u16, chain);
+            self.chain(number as u16, chain, texts);
         }
     }
 
-    /// Puts an edge into a chain, before the shorter ones: of two that fit, the longer one says more.
-    fn chain(&mut self, number: u16, chain: Option<usize>) {
-        let len = self.edges[usize::from(number)].head.len;
+    /// Puts an edge into a chain, at the end, since what is met often is mostly met early; but before those that it begins
+    /// with: of two that fit, the longer one says more.
+    fn chain(&mut self, number: u16, chain: Option<usize>, texts: &Texts) {
+        let text = self.edges[usize::from(number)].head.text(texts);
         let (mut before, mut next) = (NONE, self.head(chain));
-        while let Some(edge) = self.edges.get(usize::from(next)).filter(|edge| edge.head.len > len) {
+        while let Some(edge) = self.edges.get(usize::from(next)) {
+            if text.starts_with(edge.head.text(texts)) {
+                break;
+            }
             (before, next) = (next, edge.next);
         }
         self.edges[usize::from(number)].next = next;
@@ -328,10 +348,9 @@ fn window(edges: &[Edge], texts: &Texts) -> (usize, usize) {
     (skip, (shortest - skip).min(WIDEST) & !7)
 }
 
-/// The length of the text that bytes begin with and a quote ends, if it is not empty and there is nothing in it that JSON wants
-/// escaped.
+/// The first byte that ends a text or cannot stand in it as it is, and how many bytes come before it.
 #[inline]
-fn plain_text(bytes: &[u8]) -> Option<usize> {
+fn special(bytes: &[u8]) -> Option<(usize, u8)> {
     let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
     let (mut rest, mut len) = (bytes, 0);
     while let Some((chunk, behind)) = rest.split_first_chunk::<16>() {
@@ -340,12 +359,50 @@ fn plain_text(bytes: &[u8]) -> Option<usize> {
         let special = special.to_bitmask();
         if special != 0 {
             len += special.trailing_zeros() as usize;
-            return (len > 0 && bytes.get(len) == Some(&b'"')).then_some(len);
+            return Some((len, *bytes.get(len)?));
         }
         (rest, len) = (behind, len + 16);
     }
     len += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f))?;
-    (len > 0 && bytes.get(len) == Some(&b'"')).then_some(len)
+    Some((len, *bytes.get(len)?))
+}
+
+/// The length of the text that bytes begin with and a quote ends, of which `known` bytes are known to be plain.
+fn text(bytes: &[u8], known: usize) -> Option<usize> {
+    let mut len = known;
+    loop {
+        let (plain, special) = special(bytes.get(len..)?)?;
+        len += plain;
+        match special {
+            b'"' => return Some(len),
+            b'\\' => len += 2,
+            _ => return None,
+        }
+    }
+}
+
+/// The length of what bytes begin with, up to the bracket that closes one opened before.
+fn container(bytes: &[u8]) -> Option<usize> {
+    let (mut len, mut depth) = (0, 1_usize);
+    while depth > 0 {
+        match bytes.get(len)? {
+            b'"' => len += 1 + text(bytes.get(len + 1..)?, 0)?,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        len += 1;
+    }
+    Some(len)
+}
+
+/// The length of the value that bytes begin with, of a record known to be JSON.
+pub(crate) fn value(bytes: &[u8]) -> Option<usize> {
+    match bytes.first()? {
+        b'"' => Some(text(bytes.get(1..)?, 0)? + 2),
+        b'[' | b'{' => Some(container(bytes.get(1..)?)? + 1),
+        _ => bytes.iter().position(|byte| matches!(byte, b',' | b']' | b'}' | ..=b' ')),
+    }
 }
 
 /// The integer that bytes begin with, and its length. `-0` is left to the parser, as is what is too long to be sure.
@@ -376,7 +433,7 @@ mod tests {
     fn tree(shapes: &[&str]) -> (Layouts, Texts) {
         let (mut layouts, mut texts) = (Layouts::new(), Texts::default());
         for (number, shape) in shapes.iter().enumerate() {
-            let mut layout = Layout::new();
+            let mut layout = Vec::new();
             for part in shape.split_inclusive(['_', '#']) {
                 let then = match part.chars().last() {
                     Some('_') => Then::Text,
@@ -422,34 +479,57 @@ mod tests {
                 for int in ["0", "7", "-7", "123456789012345678"] {
                     let record = shape.replace('_', text).replace('#', int);
                     let mut values = Vec::new();
-                    let found = layouts.walk(record.as_bytes(), &texts, &mut values);
+                    let found = layouts.walk(record.as_bytes(), &texts, &mut values, &mut Vec::new());
                     assert_eq!(found, Some(&[number as u16][..]), "{record}");
                     assert_eq!(values.len(), shape.matches(['_', '#']).count(), "{record}");
                     for end in 0..record.len() {
                         assert_eq!(
-                            layouts.walk(&record.as_bytes()[..end], &texts, &mut Vec::new()),
+                            layouts.walk(&record.as_bytes()[..end], &texts, &mut Vec::new(), &mut Vec::new()),
                             None,
                             "{record} {end}"
                         );
                     }
-                    assert_eq!(layouts.walk(format!("{record} ").as_bytes(), &texts, &mut Vec::new()), None);
+                    assert_eq!(
+                        layouts.walk(
+                            format!("{record} ").as_bytes(),
+                            &texts,
+                            &mut Vec::new(),
+                            &mut Vec::new()
+                        ),
+                        None
+                    );
                 }
             }
         }
     }
 
     #[test]
-    fn texts_that_a_parser_would_change_or_refuse_are_no_values() {
+    fn texts_end_at_the_first_quote_that_is_not_escaped() {
         for before in 0..40 {
             for behind in 0..40 {
                 let (start, end) = ("x".repeat(before), "x".repeat(behind));
-                let expected = (before > 0).then_some(before);
-                assert_eq!(plain_text(format!("{start}\"{end}").as_bytes()), expected);
-                for special in ["\\", "\n", "\0", "\x1f"] {
-                    assert_eq!(plain_text(format!("{start}{special}{end}\"").as_bytes()), None);
+                for found in ["\"", "\\", "\n", "\0", "\x1f"] {
+                    let expected = Some((before, found.as_bytes()[0]));
+                    assert_eq!(special(format!("{start}{found}{end}\"").as_bytes()), expected);
                 }
                 let allowed = format!("{start}\x7f é\"{end}");
-                assert_eq!(plain_text(allowed.as_bytes()), Some(before + 4));
+                assert_eq!(special(allowed.as_bytes()), Some((before + 4, b'"')));
+                let escaped = format!("{start}\\\"{end}\\\\\"{end}");
+                assert_eq!(text(escaped.as_bytes(), before), Some(before + behind + 4));
+                assert_eq!(text(format!("{start}\\\n\n{end}\"").as_bytes(), 0), None);
+            }
+        }
+        assert_eq!(special(b"no end"), None);
+        assert_eq!(text(b"no end\\", 0), None);
+    }
+
+    #[test]
+    fn containers_end_where_they_are_closed() {
+        for inside in ["", "1", "\"]\"", "\"\\\"]\"", "{\"a\":[[],{}]},[null]"] {
+            let container = format!("{inside}]");
+            assert_eq!(super::container(format!("{container},1").as_bytes()), Some(container.len()));
+            for end in 0..container.len() {
+                assert_eq!(super::container(&container.as_bytes()[..end]), None, "{container} {end}");
             }
         }
     }

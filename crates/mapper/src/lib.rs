@@ -14,6 +14,7 @@
 mod cache;
 mod compile;
 mod document;
+mod documents;
 mod exact;
 mod fields;
 mod flatten;
@@ -43,9 +44,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use model::tables::{EcsFields, Tables};
 use thiserror::Error;
 
+pub use documents::Documents;
 pub use tags::Tags;
 
 use enrich::GeoDatabases;
+use out::Out;
 use program::Program;
 
 /// The ECS version of the documents.
@@ -126,7 +129,8 @@ pub struct Mapper {
     mapping: Arc<Mapping>,
     parser: record::Parser,
     state: map::State,
-    document: out::Out,
+    /// The document of a caller that wants it in a `Vec`.
+    document: Documents,
     /// `event.ingested`, when the caller sets it.
     ingested: Option<String>,
     plans: bool,
@@ -214,7 +218,7 @@ impl Mapper {
     #[must_use]
     pub fn new(mapping: Arc<Mapping>) -> Self {
         let state = map::State::new(&mapping.program);
-        let document = out::Out::default();
+        let document = Documents::default();
         Self { mapping, parser: record::Parser::new(), state, document, ingested: None, plans: true }
     }
 
@@ -246,6 +250,28 @@ impl Mapper {
     ///
     /// [`Unmappable`], and then nothing is appended.
     pub fn map(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<Mapped<'_>, Unmappable> {
+        let mut document = std::mem::take(&mut self.document);
+        document.clear();
+        let written = self.write(raw, &mut document.0);
+        if written.is_ok() {
+            out.extend_from_slice(document.as_slice());
+        }
+        if document.capacity() <= LARGE_RECORD {
+            self.document = document;
+        }
+        written.map(|()| self.state.mapped())
+    }
+
+    /// The same as [`Mapper::map`] for a buffer that is ours, which saves a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmappable`], and then nothing is appended.
+    pub fn append(&mut self, raw: &[u8], documents: &mut Documents) -> Result<Mapped<'_>, Unmappable> {
+        self.write(raw, &mut documents.0).map(|()| self.state.mapped())
+    }
+
+    fn write(&mut self, raw: &[u8], out: &mut Out) -> Result<(), Unmappable> {
         let limit = self.mapping.options.max_record_bytes;
         if raw.len() > limit {
             return Err(Unmappable::TooLarge { size: raw.len(), limit });
@@ -257,18 +283,16 @@ impl Mapper {
         };
         let shared = (raw.len() > LARGE_RECORD).then(|| Arc::clone(&self.mapping));
         let _alone = shared.as_ref().map(|mapping| mapping.huge.lock());
-        let (state, document) = (&mut self.state, &mut self.document);
-        document.clear();
-        if context.plans && map::map_by_plan(context, state, raw, document) {
-            out.extend_from_slice(document.as_slice());
-            return Ok(self.state.mapped());
+        let (state, start) = (&mut self.state, out.len());
+        if context.plans && map::map_by_plan(context, state, &mut self.parser, raw, out) {
+            return Ok(());
         }
         let mapped = self.parser.parse(raw, |record| {
             let mut keep_original = context.mapping.options.preserve_original;
             loop {
-                let verdict = map::map(context, state, record, keep_original, document);
+                let verdict = map::map(context, state, record, keep_original, out);
                 if verdict != map::Verdict::Mapped {
-                    document.clear();
+                    out.truncate(start);
                 }
                 match verdict {
                     map::Verdict::Mapped => return Some(Ok(())),
@@ -283,17 +307,9 @@ impl Mapper {
             self.parser.shrink(LARGE_RECORD);
             self.state.shrink(&self.mapping.program);
         }
-        match mapped {
-            Ok(Ok(())) => {
-                out.extend_from_slice(self.document.as_slice());
-                self.document.shrink(LARGE_RECORD);
-                Ok(self.state.mapped())
-            }
-            Ok(Err(unmappable)) => Err(unmappable),
-            Err(not_json) => {
-                Err(Unmappable::NotJson { expected: not_json.expected, offset: not_json.offset })
-            }
-        }
+        mapped.unwrap_or_else(|not_json| {
+            Err(Unmappable::NotJson { expected: not_json.expected, offset: not_json.offset })
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::out::Out;
 use crate::plan::{Basis, Plan};
 use crate::plans::{self, Fit, Outline, Plans};
 use crate::program::{KindInfo, Program, TypeInfo, Write};
-use crate::record::{Record, Scalar};
+use crate::record::{Parser, Record, Scalar, Unread};
 use crate::tags::Tags;
 use crate::value::Values;
 use crate::writer::{Recorder, Recording, Writer};
@@ -48,7 +48,7 @@ pub(crate) struct State {
     recording: Recording,
     plans: Plans,
     addresses: Addresses,
-    agents: FragmentCache<Box<str>, Agent>,
+    agents: FragmentCache<Agent>,
     unknown_types: HashMap<Box<str>, TypeInfo>,
     event_id: String,
     activity_type: String,
@@ -56,6 +56,7 @@ pub(crate) struct State {
     statistics: PlanStatistics,
     /// The values of a record that is written by a plan.
     values: Tape<'static>,
+    unread: Vec<Unread>,
     /// The record has a plan, which met something it did not foresee.
     surprised: bool,
 }
@@ -83,6 +84,7 @@ impl State {
             tags: Tags::default(),
             statistics: PlanStatistics::default(),
             values: Tape(Vec::new()),
+            unread: Vec::new(),
             surprised: false,
         }
     }
@@ -123,9 +125,15 @@ pub(crate) fn map(
 
 /// Writes a record by the plan for its layout, unparsed; false, and nothing written, if there is none or it met a surprise.
 #[inline]
-pub(crate) fn map_by_plan(context: Context<'_>, state: &mut State, raw: &[u8], out: &mut Out) -> bool {
+pub(crate) fn map_by_plan(
+    context: Context<'_>,
+    state: &mut State,
+    parser: &mut Parser,
+    raw: &[u8],
+    out: &mut Out,
+) -> bool {
     let mut values = std::mem::replace(&mut state.values, Tape(Vec::new())).reset();
-    let planned = map_values(context, state, raw, &mut values.0, out);
+    let planned = map_values(context, state, parser, raw, &mut values.0, out);
     state.values = values.reset();
     planned
 }
@@ -135,22 +143,29 @@ pub(crate) fn map_by_plan(context: Context<'_>, state: &mut State, raw: &[u8], o
 fn map_values<'a>(
     context: Context<'_>,
     state: &mut State,
+    parser: &'a mut Parser,
     raw: &'a [u8],
     values: &mut Vec<Node<'a>>,
     out: &mut Out,
 ) -> bool {
-    let State { plans, addresses, agents, event_id, activity_type, tags, statistics, surprised, .. } = state;
-    let mut planned = false;
-    if let Some(found) = plans.recognise(raw, values) {
+    let State {
+        plans, addresses, agents, event_id, activity_type, tags, statistics, surprised, unread, ..
+    } = state;
+    let (mut planned, start) = (false, out.len());
+    unread.clear();
+    if let Some(found) = plans.recognise(raw, values, unread) {
+        if !unread.is_empty() && parser.parse_values(raw, unread, values).is_none() {
+            return false;
+        }
         let record = Record::of_values(values, raw);
-        let values = Values::plain(&record);
+        let values = Values::of(&record, unread.is_empty());
         if let Some(Fit { plan, texts, address }) =
             plans.choose(found, &values, addresses, &context.mapping.geo)
         {
             let ingested = context.ingested;
             let mut writer =
                 Writer { out, values: &values, agents, addresses, address, ingested, time: None };
-            planned = plan.replay(texts, &mut writer);
+            planned = plan.replay(texts, &mut writer) && !values.inexact.get() && !values.duplicate_key.get();
             if planned {
                 event_id.clear();
                 event_id.push_str(record.text(plan.id()).unwrap_or_default());
@@ -165,7 +180,7 @@ fn map_values<'a>(
                 // The general path must not learn the same layout again.
                 *surprised = true;
                 statistics.surprises += 1;
-                out.clear();
+                out.truncate(start);
             }
         }
     }
@@ -330,8 +345,7 @@ fn make_plan(
     end: &[u8],
 ) -> bool {
     let State { fields, recording, addresses, agents, plans, activity_type, .. } = state;
-    let program = &context.mapping.program;
-    let special = &program.special;
+    let special = &context.mapping.program.special;
     let kind = fields.actor.get(special.actor_type);
     let (Some(type_), Some(kind)) = (fields.top.get(special.type_), kind) else { return false };
     recording.finish(end);
@@ -339,7 +353,7 @@ fn make_plan(
     recording.exact.extend_from_slice(&fields.choosers);
     let basis = Basis {
         id,
-        actor: fields.actor_object(program, record),
+        opened: &fields.opened,
         address: address.and_then(|(node, known)| Some((node, addresses.get(known)?))),
     };
     plans.make_room();

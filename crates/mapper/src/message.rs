@@ -1,7 +1,7 @@
 //! The sentence in `message`: who did what to what, from where.
 
 use crate::out::Out;
-use crate::program::{FieldRef, Part, Sentence};
+use crate::program::{Part, Sentence};
 use crate::record::{Record, Scalar};
 use crate::text::shorten;
 use crate::value::Values;
@@ -70,12 +70,6 @@ fn speak_parts(to: &mut Recorder<'_, '_, '_>, seen: &[u32], parts: &[Part], grou
         }
     }
     true
-}
-
-/// The node a sentence takes a value from.
-pub(crate) fn node(record: &Record<'_>, seen: &[u32], reference: &FieldRef) -> Option<u32> {
-    let node = seen.get(usize::from(reference.field))?.checked_sub(1)?;
-    if reference.below.is_empty() { Some(node) } else { find(record, node, &reference.below) }
 }
 
 /// Appends a value as a person would read it; false if there is nothing to show.
@@ -156,13 +150,8 @@ fn say_object(values: &Values<'_, '_>, out: &mut Out, node: u32, depth: usize) -
     out.len() > start
 }
 
-/// The value below an object, following keys.
-pub(crate) fn find(record: &Record<'_>, node: u32, keys: &[Box<str>]) -> Option<u32> {
-    keys.iter().try_fold(node, |node, key| member(record, node, key))
-}
-
 /// The value of a key; of a repeated key the last.
-fn member(record: &Record<'_>, object: u32, name: &str) -> Option<u32> {
+pub(crate) fn member(record: &Record<'_>, object: u32, name: &str) -> Option<u32> {
     record.members(object).filter(|(key, _)| record.text(*key) == Some(name)).last().map(|(_, value)| value)
 }
 

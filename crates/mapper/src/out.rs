@@ -16,6 +16,14 @@ pub(crate) struct Out {
 const SLACK: usize = 64;
 
 impl Out {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { buffer: vec![0; bytes + SLACK], len: 0 }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -35,13 +43,6 @@ impl Out {
     /// Cuts off what lies behind `len`.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
-    }
-
-    /// Gives back memory beyond `bytes`.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
-        if self.buffer.len() > bytes {
-            *self = Self::default();
-        }
     }
 
     #[inline(always)]
@@ -188,7 +189,6 @@ mod tests {
         assert_eq!(out.as_slice(), expected);
         assert_eq!(out.last(), Some(7));
         out.clear();
-        out.shrink(1);
-        assert_eq!((out.len(), out.buffer.len()), (0, 0));
+        assert_eq!((out.len(), out.as_slice()), (0, &b""[..]));
     }
 }

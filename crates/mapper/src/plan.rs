@@ -12,20 +12,23 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::fragments::Address;
-use crate::layout::{Layout, Piece, Then};
+use crate::layout::{self, Layout, Piece, Then};
 use crate::message;
 use crate::out::PADDING;
 use crate::program::Write;
-use crate::record::{Record, Scalar};
-use crate::text::same;
+use crate::record::{CONTAINER, Record, Scalar};
+use crate::text::begins;
 use crate::value::{Outcome, Parted, Values};
 use crate::writer::{Op, Recording, Writer};
 
 /// Records with more members, the actor's among them, are not planned.
-const MEMBERS: usize = 64;
+pub(crate) const MEMBERS: usize = 64;
 
 /// What a document depends on of its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +52,10 @@ impl AddressShape {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) layout: Layout,
-    steps: Vec<Step>,
+    steps: Box<[Step]>,
     /// What goes into lists of distinct texts.
-    lists: Vec<(u32, Write)>,
-    parts: Vec<(u32, Parted, u8)>,
+    lists: Box<[(u32, Write)]>,
+    parts: Box<[(u32, Parted, u8)]>,
     pub(crate) address: Option<(u32, AddressShape)>,
     id: u32,
     activity_type: Box<str>,
@@ -73,7 +76,9 @@ struct Step {
 pub(crate) struct Texts {
     /// Always followed by what [`crate::out::Out::put_padded`] may read behind a text.
     bytes: Vec<u8>,
-    places: HashMap<Box<[u8]>, u32>,
+    /// Where each run begins, and its length.
+    places: HashTable<(u32, u16)>,
+    hasher: RandomState,
 }
 
 impl Texts {
@@ -90,38 +95,45 @@ impl Texts {
     }
 
     pub(crate) fn get(&self, start: u32, len: u16) -> &[u8] {
-        self.bytes.get(start as usize..start as usize + usize::from(len)).unwrap_or_default()
+        run(&self.bytes, (start, len))
     }
 
     /// Whether `bytes` begin with `len` bytes of the texts.
     #[inline(always)]
     pub(crate) fn begin(&self, bytes: &[u8], start: usize, len: usize) -> bool {
-        match (bytes.get(..len), self.bytes.get(start..start + len)) {
-            (Some(bytes), Some(text)) => same(bytes, text),
-            _ => false,
+        match self.bytes.get(start..start + len + PADDING) {
+            Some(text) => begins(bytes, text, len),
+            None => false,
         }
     }
 
     /// Where a text is kept, and its length.
     pub(crate) fn place(&mut self, text: &[u8]) -> Option<(u32, u16)> {
+        let Self { bytes, places, hasher } = self;
         let len = u16::try_from(text.len()).ok()?;
-        if let Some(place) = self.places.get(text) {
-            return Some((*place, len));
+        let hash = hasher.hash_one(text);
+        if let Some(place) = places.find(hash, |place| run(bytes, *place) == text) {
+            return Some(*place);
         }
-        let place = self.bytes.len().saturating_sub(PADDING);
-        self.bytes.truncate(place);
-        self.bytes.extend_from_slice(text);
-        self.bytes.extend_from_slice(&[0; PADDING]);
-        let place = u32::try_from(place).ok()?;
-        self.places.insert(text.into(), place);
-        Some((place, len))
+        let start = bytes.len().saturating_sub(PADDING);
+        bytes.truncate(start);
+        bytes.extend_from_slice(text);
+        bytes.extend_from_slice(&[0; PADDING]);
+        let place = (u32::try_from(start).ok()?, len);
+        places.insert_unique(hash, place, |place| hasher.hash_one(run(bytes, *place)));
+        Some(place)
     }
+}
+
+fn run(bytes: &[u8], (start, len): (u32, u16)) -> &[u8] {
+    bytes.get(start as usize..start as usize + usize::from(len)).unwrap_or_default()
 }
 
 /// What must be known beside the recording to make a plan.
 pub(crate) struct Basis<'b> {
     pub(crate) id: u32,
-    pub(crate) actor: Option<u32>,
+    /// Objects whose members are values of their own.
+    pub(crate) opened: &'b [u32],
     pub(crate) address: Option<(u32, &'b Address)>,
 }
 
@@ -136,16 +148,27 @@ impl Plan {
         writer: &mut Writer<'_, '_, '_>,
     ) -> Option<Self> {
         let record = writer.values.record;
-        if recording.unforeseeable || !writer.values.is_plain {
+        if recording.unforeseeable || !recording.searched.iter().all(|node| basis.opened.contains(node)) {
             return None;
         }
-        let mut shape =
-            Shape { record, recording, texts, at: 0, fixed_from: 0, layout: Vec::new(), nodes: Vec::new() };
-        shape.add(0, basis.actor)?;
+        let mut shape = Shape {
+            record,
+            recording,
+            texts,
+            at: 0,
+            fixed_from: 0,
+            layout: Vec::with_capacity(MEMBERS),
+            nodes: Vec::with_capacity(MEMBERS),
+        };
+        shape.add(0, basis.opened)?;
         shape.piece(record.raw.len()..record.raw.len(), Then::End)?;
         let Shape { layout, nodes, .. } = shape;
-        let value = |node: u32| nodes.iter().position(|other| *other == node).map(|at| at as u32 + 1);
-        let (mut steps, mut lists, mut fixed) = (Vec::new(), Vec::new(), Vec::new());
+        let value = |node: u32| {
+            let number = nodes.iter().position(|other| *other == node)? as u32 + 1;
+            Some(if record.scalar(node).is_some() { number } else { number | CONTAINER })
+        };
+        let (mut steps, mut fixed) = (Vec::with_capacity(recording.ops.len()), Vec::with_capacity(1024));
+        let mut lists = Vec::with_capacity(recording.lists.len());
         for &op in &recording.ops {
             if let Op::Fixed { start, end } = op {
                 fixed.extend_from_slice(recording.text.get(start as usize..end as usize)?);
@@ -183,9 +206,9 @@ impl Plan {
         let (start, len) = texts.place(&fixed)?;
         steps.push(Step { start, len, then: None });
         Some(Self {
-            layout,
-            steps,
-            lists,
+            layout: layout.into(),
+            steps: steps.into(),
+            lists: lists.into(),
             parts: recording
                 .parts
                 .iter()
@@ -226,6 +249,7 @@ impl Plan {
     #[inline]
     pub(crate) fn replay(&self, texts: &Texts, writer: &mut Writer<'_, '_, '_>) -> bool {
         let texts = texts.bytes.as_slice();
+        let (record, is_plain) = (writer.values.record, writer.values.is_plain);
         for step in &self.steps {
             let start = step.start as usize;
             let end = start + usize::from(step.len);
@@ -234,10 +258,9 @@ impl Plan {
                 continue;
             };
             let text = match op {
-                Op::Text(value) => writer.values.record.text(value),
-                Op::Say(value) => {
-                    writer.values.record.text(value).filter(|text| text.len() <= message::LONGEST_VALUE)
-                }
+                _ if !is_plain => None,
+                Op::Text(value) => record.text(value),
+                Op::Say(value) => record.text(value).filter(|text| text.len() <= message::LONGEST_VALUE),
                 _ => None,
             };
             if let Some(text) = text {
@@ -248,9 +271,10 @@ impl Plan {
             let outcome = match op {
                 Op::Distinct { start, end } => {
                     let list = self.lists.get(start as usize..end as usize).unwrap_or_default();
-                    writer.distinct(list.iter().copied()).into()
+                    writer.distinct(list.iter().map(|&(value, write)| (record.node_of(value), write))).into()
                 }
-                op => writer.perform(op),
+                op if is_plain => writer.perform(op),
+                op => writer.perform(op.of(record)),
             };
             if outcome != Outcome::Written {
                 return false;
@@ -269,39 +293,46 @@ struct Shape<'s, 'a> {
     at: usize,
     /// Where the fixed bytes begin that no piece has yet.
     fixed_from: usize,
-    layout: Layout,
+    layout: Vec<Piece>,
     /// The nodes of the layout's values.
     nodes: Vec<u32>,
 }
 
 impl Shape<'_, '_> {
-    /// Walks over the members of an object, and over the actor's where it stands.
-    fn add(&mut self, object: u32, actor: Option<u32>) -> Option<()> {
+    /// Walks over the members of an object, and over those of opened ones where they stand.
+    fn add(&mut self, object: u32, opened: &[u32]) -> Option<()> {
+        let raw = self.record.raw;
         for (_, node) in self.record.members(object) {
-            let key = self.string()?;
-            self.at = key.end + 1;
-            self.at += self
-                .rest()
-                .iter()
-                .take_while(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n'))
-                .count();
-            if Some(node) == actor {
-                self.add(node, None)?;
+            self.skip(|byte| byte != b'"')?;
+            self.at += layout::value(raw.get(self.at..)?)?;
+            self.skip(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n'))?;
+            if opened.contains(&node) {
+                self.add(node, opened)?;
                 continue;
             }
-            let raw = self.value()?;
+            let start = self.at;
+            self.at += layout::value(raw.get(start..)?)?;
             let exact = self.recording.exact.contains(&node);
             let then = match self.record.scalar(node) {
                 _ if exact || self.record.is_empty(node) => continue,
                 Some(Scalar::Text(_)) => Then::Text,
                 Some(Scalar::Int(_)) => Then::Int,
                 Some(Scalar::Bool(_)) => Then::Bool,
+                None => Then::Container,
                 _ => return None,
             };
-            let inside = if then == Then::Text { raw.start + 1..raw.end - 1 } else { raw };
-            self.piece(inside, then)?;
+            match then {
+                Then::Text => self.piece(start + 1..self.at - 1, then)?,
+                Then::Container => self.piece(start + 1..self.at, then)?,
+                _ => self.piece(start..self.at, then)?,
+            }
             self.nodes.push(node);
         }
+        Some(())
+    }
+
+    fn skip(&mut self, skipped: impl Fn(u8) -> bool) -> Option<()> {
+        self.at += self.record.raw.get(self.at..)?.iter().position(|byte| !skipped(*byte))?;
         Some(())
     }
 
@@ -314,41 +345,5 @@ impl Shape<'_, '_> {
         self.layout.push(Piece { start, len, then });
         self.fixed_from = value.end;
         Some(())
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.record.raw.get(self.at..).unwrap_or_default()
-    }
-
-    /// The inside of the next string.
-    fn string(&self) -> Option<Range<usize>> {
-        let start = self.at + memchr::memchr(b'"', self.rest())? + 1;
-        let len = memchr::memchr(b'"', self.record.raw.get(start..)?)?;
-        Some(start..start + len)
-    }
-
-    /// Walks over a value, which begins here.
-    fn value(&mut self) -> Option<Range<usize>> {
-        let (start, mut depth) = (self.at, 0_usize);
-        loop {
-            match self.rest().first()? {
-                b'"' => self.at = self.string()?.end + 1,
-                b'{' | b'[' => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                b'}' | b']' => {
-                    depth = depth.checked_sub(1)?;
-                    self.at += 1;
-                }
-                _ => {
-                    self.at +=
-                        self.rest().iter().take_while(|byte| !b"\"{}[], \t\r\n".contains(byte)).count().max(1)
-                }
-            }
-            if depth == 0 {
-                return Some(start..self.at);
-            }
-        }
     }
 }

@@ -7,24 +7,22 @@ use simd_json::{Node, StaticNode};
 use crate::enrich::GeoDatabases;
 use crate::fragments::Addresses;
 use crate::layout::Layouts;
-use crate::plan::{AddressShape, Plan, Texts};
-use crate::record::Record;
+use crate::plan::{AddressShape, MEMBERS, Plan, Texts};
+use crate::record::{Record, Unread};
 use crate::value::Values;
 
 /// Plans kept; when they are more, those not used lately make room.
-const PLANS: usize = 4096;
+const PLANS: usize = 8192;
 /// Plans of one layout: they differ in the parts that texts have, and in what is known of the address.
 const VARIANTS: usize = 32;
 /// Counters for outlines without a plan; a power of two.
 const STRANGERS: usize = 1 << 15;
 /// A plan is worth its making when its outline has been met this often.
-const FAMILIAR: u8 = 4;
+const FAMILIAR: u8 = 2;
 /// From here on a counter stands for an outline that plans do not help.
 const HOPELESS: u8 = 128;
 /// After so many records without a plan all counters are halved, so that the past fades.
 const FADING: u32 = 1 << 15;
-/// Records with more members are not worth counting.
-const MEMBERS: usize = 64;
 
 /// All plans, and what is known of records without one.
 pub(crate) struct Plans {
@@ -60,13 +58,18 @@ impl Plans {
 
     /// Takes a record apart by its layout, if that is known; answers its plans.
     #[inline]
-    pub(crate) fn recognise<'a>(&self, raw: &'a [u8], values: &mut Vec<Node<'a>>) -> Option<&[u16]> {
+    pub(crate) fn recognise<'a>(
+        &self,
+        raw: &'a [u8],
+        values: &mut Vec<Node<'a>>,
+        unread: &mut Vec<Unread>,
+    ) -> Option<&[u16]> {
         if self.layouts.is_empty() {
             return None;
         }
         // No value has the number 0, which stands for none in many places.
         values.push(Node::Static(StaticNode::Null));
-        self.layouts.walk(raw, &self.texts, values)
+        self.layouts.walk(raw, &self.texts, values, unread)
     }
 
     /// The one of some plans that a record fits, `plans` being those of its layout.
@@ -146,7 +149,8 @@ impl Plans {
         self.layouts.add(&plan.layout, &self.texts, number);
         self.plans.push(plan);
         // Of two layouts that both fit, the longer fixed bytes win, and they may be another layout's.
-        self.layouts.walk(raw, &self.texts, &mut Vec::new()).is_some_and(|plans| plans.contains(&number))
+        let found = self.layouts.walk(raw, &self.texts, &mut Vec::with_capacity(MEMBERS), &mut Vec::new());
+        found.is_some_and(|plans| plans.contains(&number))
     }
 
     /// Forgets the plans not used since the last time, or all if there are none such.
@@ -212,12 +216,14 @@ pub(crate) fn outline(record: &Record<'_>) -> Option<Outline> {
                 (top_left, left, in_actor) = (left, *len, true);
                 5
             }
-            Node::Object { count, .. } | Node::Array { count, .. } => {
-                if !record.is_empty(at as u32 - 1) {
-                    return None;
-                }
+            container @ (Node::Object { count, .. } | Node::Array { count, .. }) => {
+                let is_empty = record.is_empty(at as u32 - 1);
                 at += count;
-                1
+                match container {
+                    _ if is_empty => 1,
+                    Node::Object { .. } => 6,
+                    _ => 7,
+                }
             }
         };
         hash = mix(hash, (key.len() as u64) << 3 | class);

@@ -3,6 +3,9 @@
 //! Two parsers stand behind one [`Record`]. The fast one is simd-json on reused buffers. Where it
 //! refuses a record (integers beyond 64 bits, lone surrogates, very deep nesting) or would change one
 //! (a fraction turned into the nearest `f64`), [`crate::exact`] reads the same bytes without loss.
+//!
+//! A record of a known layout is not parsed: its nodes are its values, and only those that the layout cannot read go
+//! through simd-json.
 
 use std::cell::Cell;
 
@@ -40,9 +43,7 @@ impl Parser {
     ) -> Result<R, NotJson> {
         // simd-json unescapes strings in place and reads past the end: it gets a padded copy.
         let padded = raw.len() + INPUT_PADDING;
-        if self.input.len() < padded {
-            self.input.resize(padded.next_power_of_two(), 0);
-        }
+        self.make_room(raw.len());
         self.input[..raw.len()].copy_from_slice(raw);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let parsed = fill_tape_padded(&mut self.input[..padded], raw.len(), &mut self.buffers, &mut tape);
@@ -61,6 +62,43 @@ impl Parser {
         }
     }
 
+    /// Reads some values of a record of a known layout. A text takes its place among `values`; a container goes behind them, and
+    /// the place says where. Nothing if one is not JSON, or is a container with nothing in it.
+    #[cold]
+    pub(crate) fn parse_values<'a>(
+        &'a mut self,
+        raw: &[u8],
+        unread: &[Unread],
+        values: &mut Vec<Node<'a>>,
+    ) -> Option<()> {
+        // One call reads them all, as the items of an array.
+        let len = unread.iter().map(|part| part.end - part.start + 1).sum::<usize>() + 1;
+        self.make_room(len);
+        let Self { input, buffers, tape } = self;
+        let mut at = 0;
+        for part in unread {
+            input[at] = if at == 0 { b'[' } else { b',' };
+            let end = at + 1 + (part.end - part.start);
+            input.get_mut(at + 1..end)?.copy_from_slice(raw.get(part.start..part.end)?);
+            at = end;
+        }
+        input[at] = b']';
+        let mut parsed = std::mem::replace(tape, Tape(Vec::new())).reset();
+        let is_json = fill_tape_padded(&mut input[..len + INPUT_PADDING], len, buffers, &mut parsed).is_ok();
+        let nodes = if is_json { parsed.0.as_slice() } else { &[] };
+        let taken = take(nodes, unread, values);
+        *tape = parsed.reset();
+        taken
+    }
+
+    /// Makes the input large enough for `len` bytes and the padding.
+    fn make_room(&mut self, len: usize) {
+        let padded = len + INPUT_PADDING;
+        if self.input.len() < padded {
+            self.input.resize(padded.next_power_of_two(), 0);
+        }
+    }
+
     #[cold]
     fn parse_exactly<R>(raw: &[u8], mut read: impl FnMut(&Record<'_>) -> Option<R>) -> Result<R, NotJson> {
         let exact = exact::parse(raw)?;
@@ -75,6 +113,43 @@ impl Parser {
             *self = Self::new();
         }
     }
+}
+
+/// A value that a layout leaves to the parser: its number, and where it stands in the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unread {
+    pub(crate) value: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// Set in the number of a value that is a container: in its place stands where its nodes are.
+pub(crate) const CONTAINER: u32 = 1 << 31;
+
+/// Gives values what was parsed of them, as the items of an array.
+fn take<'a>(parsed: &[Node<'a>], unread: &[Unread], values: &mut Vec<Node<'a>>) -> Option<()> {
+    let mut items = parsed.get(1..)?;
+    for part in unread {
+        let len = match items.first()? {
+            Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
+            _ => 1,
+        };
+        let (item, behind) = items.split_at_checked(len)?;
+        items = behind;
+        let read = match item {
+            [Node::String(text)] => Node::String(text),
+            container => {
+                let at = values.len();
+                values.extend_from_slice(container);
+                if Record::of_values(values, &[]).is_empty(at as u32) {
+                    return None;
+                }
+                Node::Static(StaticNode::U64(at as u64))
+            }
+        };
+        *values.get_mut(part.value)? = read;
+    }
+    items.is_empty().then_some(())
 }
 
 /// A parsed record: a flat list of nodes, the root first, every container before its content.
@@ -104,6 +179,15 @@ impl<'a> Record<'a> {
     /// The values of a record that was not parsed.
     pub(crate) fn of_values(nodes: &'a [Node<'a>], raw: &'a [u8]) -> Self {
         Self { nodes, exact: None, raw, value: Cell::new(0) }
+    }
+
+    /// The node of a value that a plan names.
+    #[inline]
+    pub(crate) fn node_of(&self, value: u32) -> u32 {
+        match self.nodes.get((value ^ CONTAINER) as usize) {
+            Some(Node::Static(StaticNode::U64(at))) => *at as u32,
+            _ => value,
+        }
     }
 
     pub(crate) fn node(&self, at: u32) -> Node<'a> {

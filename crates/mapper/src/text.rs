@@ -1,5 +1,9 @@
 //! Comparing and cutting texts.
 
+use wide::u8x16;
+
+use crate::out::PADDING;
+
 /// Equality without a call for the short texts that keys are.
 #[inline(always)]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
@@ -33,6 +37,38 @@ fn same_middle(a: &[u8], b: &[u8]) -> bool {
         (a, b) = (a_behind, b_behind);
     }
     a.len() <= 8 || a == b
+}
+
+/// Whether bytes begin with `len` bytes of a text that goes on for [`PADDING`] bytes more. Whole chunks are compared, and what
+/// lies behind is left out of account: a branch for every length would be guessed wrong too often.
+#[inline(always)]
+pub(crate) fn begins(bytes: &[u8], text: &[u8], len: usize) -> bool {
+    let (mut bytes, mut text, mut left) = (bytes, text, len);
+    while let (Some((a, behind_a)), Some((b, behind_b))) =
+        (bytes.split_first_chunk::<PADDING>(), text.split_first_chunk::<PADDING>())
+    {
+        let equal = equal(a, b);
+        if left <= PADDING {
+            return !equal & ((1_u64 << left) - 1) as u32 == 0;
+        }
+        if equal != u32::MAX {
+            return false;
+        }
+        (bytes, text, left) = (behind_a, behind_b, left - PADDING);
+    }
+    // The end of a record.
+    bytes.get(..left).is_some_and(|bytes| text.starts_with(bytes))
+}
+
+/// A bit for each of the bytes that are equal.
+#[inline(always)]
+fn equal(a: &[u8; PADDING], b: &[u8; PADDING]) -> u32 {
+    let half = |bytes: &[u8; PADDING], at: usize| {
+        bytes[at..].first_chunk::<16>().map_or(u8x16::ZERO, |half| u8x16::new(*half))
+    };
+    let low = half(a, 0).simd_eq(half(b, 0)).to_bitmask();
+    let high = half(a, 16).simd_eq(half(b, 16)).to_bitmask();
+    low | high << 16
 }
 
 /// The beginning of a text, at most so many bytes of it.

@@ -47,11 +47,11 @@ impl From<bool> for Outcome {
 
 impl<'r, 'a> Values<'r, 'a> {
     pub(crate) fn new(record: &'r Record<'a>) -> Self {
-        Self { is_plain: memchr::memchr(b'\\', record.raw).is_none(), ..Self::plain(record) }
+        Self::of(record, memchr::memchr(b'\\', record.raw).is_none())
     }
 
-    /// The same for a record that is known to have no escapes.
-    pub(crate) fn plain(record: &'r Record<'a>) -> Self {
+    /// The same for a record of which it is known whether it is plain.
+    pub(crate) fn of(record: &'r Record<'a>, is_plain: bool) -> Self {
         let url = Cell::new((0, Url::default()));
         Self {
             record,
@@ -59,7 +59,7 @@ impl<'r, 'a> Values<'r, 'a> {
             duplicate_key: Cell::new(false),
             url,
             at_sign: Cell::new((0, None)),
-            is_plain: true,
+            is_plain,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::json::{self, push_escaped};
 use crate::message;
 use crate::out::Out;
 use crate::program::{FieldRef, Write};
+use crate::record::Record;
 use crate::text::same;
 use crate::value::{Outcome, Parted, Values};
 
@@ -19,7 +20,7 @@ use crate::value::{Outcome, Parted, Values};
 pub(crate) struct Writer<'w, 'r, 'a> {
     pub(crate) out: &'w mut Out,
     pub(crate) values: &'w Values<'r, 'a>,
-    pub(crate) agents: &'w mut FragmentCache<Box<str>, Agent>,
+    pub(crate) agents: &'w mut FragmentCache<Agent>,
     pub(crate) addresses: &'w Addresses,
     /// The actor's address: its node, its text, what is known of it.
     pub(crate) address: Option<(u32, &'a str, u32)>,
@@ -69,6 +70,16 @@ impl Op {
             | Self::Say(node)
             | Self::Agent(node) => Some(node),
             _ => None,
+        }
+    }
+
+    /// A plan's step, about the node that its value has in a record.
+    #[inline]
+    pub(crate) fn of(self, record: &Record<'_>) -> Self {
+        match self {
+            Self::Value(value, write) => Self::Value(record.node_of(value), write),
+            Self::Say(value) => Self::Say(record.node_of(value)),
+            other => other,
         }
     }
 }
@@ -131,6 +142,17 @@ impl<'a> Writer<'_, '_, 'a> {
             Op::Fixed { .. } | Op::Distinct { .. } => return Outcome::Refused,
         }
         Outcome::Written
+    }
+
+    /// Whether a list's entry is the text at `node`, in every record that the same plan is for.
+    fn is_one_text(&self, node: u32, write: Write) -> bool {
+        let is_address = || self.address.is_some_and(|(address, ..)| address == node);
+        self.values.record.text(node).is_some_and(|text| !text.is_empty())
+            && match write {
+                Write::Keyword => true,
+                Write::Ip => is_address() && self.address().is_some_and(|(_, address)| address.is_ip),
+                _ => false,
+            }
     }
 
     /// Writes the distinct texts of a list, with commas between; false if there are none.
@@ -217,6 +239,8 @@ pub(crate) struct Recording {
     pub(crate) exact: Vec<u32>,
     /// Texts of which a part was wanted, and which parts they have.
     pub(crate) parts: Vec<(u32, Parted, u8)>,
+    /// Objects in which a value was looked for.
+    pub(crate) searched: Vec<u32>,
     /// Something was decided that a plan cannot foresee.
     pub(crate) unforeseeable: bool,
     /// Whether anything is noted at all.
@@ -231,6 +255,7 @@ impl Recording {
         self.lists.clear();
         self.exact.clear();
         self.parts.clear();
+        self.searched.clear();
         self.unforeseeable = false;
     }
 
@@ -330,6 +355,14 @@ impl Recorder<'_, '_, '_> {
 
     /// Appends the distinct texts of a list; false if there are none.
     pub(crate) fn distinct(&mut self, list: &[(u32, Write)]) -> bool {
+        if let [(node, write)] = *list
+            && self.writer.is_one_text(node, write)
+        {
+            self.fixed(b"\"");
+            self.perform(Op::Text(node));
+            self.fixed(b"\"");
+            return true;
+        }
         if self.recording.is_on {
             let start = self.recording.lists.len() as u32;
             self.recording.lists.extend_from_slice(list);
@@ -343,11 +376,14 @@ impl Recorder<'_, '_, '_> {
         written
     }
 
-    /// The value a sentence or an outcome is made from. What a path into an object finds is nothing a plan can check.
+    /// The value a sentence or an outcome is made from.
     pub(crate) fn find(&mut self, seen: &[u32], reference: &FieldRef) -> Option<u32> {
-        let top = seen.get(usize::from(reference.field)).is_some_and(|seen| *seen != 0);
-        self.recording.unforeseeable |= top && !reference.below.is_empty();
-        message::node(self.writer.values.record, seen, reference)
+        let mut node = seen.get(usize::from(reference.field))?.checked_sub(1)?;
+        for key in &reference.below {
+            self.recording.searched.push(node);
+            node = message::member(self.writer.values.record, node, key)?;
+        }
+        Some(node)
     }
 
     /// Notes that the very value of a scalar decides what is written.

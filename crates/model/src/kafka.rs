@@ -300,7 +300,7 @@ pub fn fault(code: i32, words: &dyn fmt::Display, about: &About) -> Fault {
         _ => (
             FaultKind::Unreachable,
             format!(
-                "check that the brokers {brokers} run and can be reached from here, by their advertised addresses too"
+                "check that the brokers {brokers} run and can be reached from here, by their advertised addresses too, and that `tls` and `sasl_username` fit the listener"
             ),
         ),
     };
@@ -346,8 +346,13 @@ impl Troubles {
             return Some(fault);
         }
         match code {
-            // _ALL_BROKERS_DOWN, _RESOLVE
-            -187 | -193 => Some(self.explain(code, &words)),
+            // _ALL_BROKERS_DOWN
+            -187 => Some(self.explain(code, &words)),
+            // _RESOLVE: a name that nobody knows. That all brokers are down is said next, and means the same.
+            -193 => {
+                self.connection = Some(words.to_owned());
+                Some(fault)
+            }
             // _TRANSPORT
             -195 => {
                 self.connection = Some(words.to_owned());

@@ -5,11 +5,12 @@
 //! shown of the real ones.
 //!
 //! Use [`sink_contract!`](crate::sink_contract) and [`source_contract!`](crate::source_contract); both make a test of each
-//! check.
+//! check. The fakes pass it in this crate's unit tests; `tests/contract` takes this file in and holds the real ones to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ingest::{Batch, Lane, Mark, Source};
 use output::{Documents, DocumentsBuilder, Outcome, Request, Sink};
@@ -20,10 +21,12 @@ pub trait SinkBench: Sync {
     type Sink: Sink;
     /// Opens it, on the same place each time.
     fn open(&self) -> impl Future<Output = Self::Sink> + Send;
-    /// The ids stored there whose text begins with `prefix`, as often as they are stored.
+    /// The ids stored there whose text begins with `prefix`, as often as they are stored, and in order if it keeps one.
     fn stored(&self, prefix: &str) -> impl Future<Output = Vec<String>> + Send;
     /// Whether a document that is written twice is there once.
     fn stores_once(&self) -> bool;
+    /// Whether what was there when the sink was opened is answered as a duplicate, and nothing else is.
+    fn tells_duplicates(&self) -> bool;
     /// What makes ids of this run differ from those of others.
     fn unique(&self) -> String;
     /// A document that the sink refuses for good, without its line end, if there is one.
@@ -65,43 +68,52 @@ fn numbered(prefix: &str, count: usize) -> Vec<(String, String)> {
     ids.map(|id| (id.clone(), document(&id))).collect()
 }
 
-/// Writes some documents, in a request of parts of at most `part`, as the pipeline does: what is to be tried again is, alone.
-async fn write<S: Sink>(sink: &S, documents: &Arc<Documents>, which: &[u32], part: usize) -> Vec<Outcome> {
-    let mut pending = which.to_vec();
-    let mut ended: BTreeMap<u32, Outcome> = BTreeMap::new();
+/// A request of some documents, in parts of at most `part`.
+fn request(documents: &Arc<Documents>, which: &[u32], part: usize) -> Request {
+    let mut request = Request::default();
+    for which in which.chunks(part.max(1)) {
+        request.add(documents, which.to_vec());
+    }
+    request
+}
+
+/// Writes as the pipeline does, again what is to be tried again, until every document has ended; gives how.
+async fn deliver<S: Sink>(sink: &S, documents: &Arc<Documents>, part: usize) -> Vec<Outcome> {
+    let mut ended: Vec<Option<Outcome>> = vec![None; documents.len()];
     for _ in 0..1_000 {
-        if pending.is_empty() {
+        let open: Vec<u32> =
+            (0..).zip(&ended).filter(|(_, ended)| ended.is_none()).map(|(at, _)| at).collect();
+        if open.is_empty() {
             break;
         }
-        let mut request = Request::default();
-        for which in pending.chunks(part.max(1)) {
-            request.add(documents, which.to_vec());
-        }
-        match sink.write(&request).await {
-            Err(fault) => assert!(!fault.kind.is_final(), "{fault}"),
+        match sink.write(&request(documents, &open, part)).await {
             Ok(outcomes) => {
-                assert_eq!(outcomes.len(), pending.len(), "one outcome for each document");
-                let settled = pending.iter().copied().zip(outcomes);
-                ended.extend(settled.filter(|(_, outcome)| !matches!(outcome, Outcome::Retry(_))));
+                assert_eq!(outcomes.len(), open.len(), "one outcome for each document");
+                for (at, outcome) in open.into_iter().zip(outcomes) {
+                    if let Some(ended) = ended.get_mut(at as usize)
+                        && !matches!(outcome, Outcome::Retry(_))
+                    {
+                        *ended = Some(outcome);
+                    }
+                }
+            }
+            Err(fault) => {
+                assert!(!fault.kind.is_final(), "{fault}");
+                tokio::time::sleep(PAUSE).await;
             }
         }
-        pending.retain(|at| !ended.contains_key(at));
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
-    assert!(pending.is_empty(), "{pending:?} were never written");
-    which.iter().filter_map(|at| ended.remove(at)).collect()
+    ended
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or_else(|| fail(&"no end after a thousand tries")))
+        .collect()
 }
 
-/// Writes all of some documents; each must be delivered.
-async fn deliver<S: Sink>(sink: &S, bodies: &[(String, String)], part: usize) {
-    let documents = documents(bodies);
-    let all: Vec<u32> = (0..documents.len() as u32).collect();
-    let outcomes = write(sink, &documents, &all, part).await;
-    assert!(outcomes.iter().all(written), "{outcomes:?}");
-}
+/// What is waited before another attempt.
+const PAUSE: Duration = Duration::from_millis(20);
 
-fn written(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Delivered | Outcome::Duplicate)
+fn written(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered | Outcome::Duplicate))
 }
 
 async fn stored<B: SinkBench>(bench: &B, prefix: &str) -> BTreeMap<String, usize> {
@@ -116,13 +128,31 @@ fn once(bodies: &[(String, String)]) -> BTreeMap<String, usize> {
     bodies.iter().map(|(id, _)| (id.clone(), 1)).collect()
 }
 
+/// Everything is stored, and once where the sink can tell.
+async fn all_stored<B: SinkBench>(bench: &B, prefix: &str, bodies: &[(String, String)]) {
+    let found = stored(bench, prefix).await;
+    if bench.stores_once() {
+        assert_eq!(found, once(bodies));
+    } else {
+        assert_eq!(found.keys().collect::<Vec<_>>(), once(bodies).keys().collect::<Vec<_>>());
+    }
+}
+
 /// Every document has an answer, and what is delivered is stored.
 pub async fn sink_delivers_every_document_of_a_request<B: SinkBench>(bench: &B) {
     let prefix = format!("{}-every", bench.unique());
     let bodies = numbered(&prefix, 25);
     let sink = bench.open().await;
-    deliver(&sink, &bodies, 10).await;
+    let outcomes = deliver(&sink, &documents(&bodies), 10).await;
+    assert!(written(&outcomes), "{outcomes:?}");
     assert_eq!(stored(bench, &prefix).await, once(&bodies));
+    assert_eq!(sink.close().await, Ok(()));
+}
+
+/// A request of nothing is answered with nothing.
+pub async fn sink_answers_an_empty_request<B: SinkBench>(bench: &B) {
+    let sink = bench.open().await;
+    assert_eq!(sink.write(&Request::default()).await, Ok(Vec::new()));
     assert_eq!(sink.close().await, Ok(()));
 }
 
@@ -130,9 +160,17 @@ pub async fn sink_delivers_every_document_of_a_request<B: SinkBench>(bench: &B) 
 pub async fn sink_writes_only_what_a_request_chooses<B: SinkBench>(bench: &B) {
     let prefix = format!("{}-choice", bench.unique());
     let bodies = numbered(&prefix, 9);
+    let choice = request(&documents(&bodies), &[1, 2, 7], 2);
     let sink = bench.open().await;
-    let outcomes = write(&sink, &documents(&bodies), &[1, 2, 7], 2).await;
-    assert!(outcomes.iter().all(written), "{outcomes:?}");
+    let mut tries = 0;
+    loop {
+        match sink.write(&choice).await {
+            Ok(outcomes) if outcomes.len() == 3 && written(&outcomes) => break,
+            Err(fault) if !fault.kind.is_final() && tries < 1_000 => tries += 1,
+            other => fail(&format_args!("{other:?}")),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
     let chosen: Vec<_> = [1, 2, 7].into_iter().filter_map(|at| bodies.get(at).cloned()).collect();
     assert_eq!(stored(bench, &prefix).await, once(&chosen));
     assert_eq!(sink.close().await, Ok(()));
@@ -145,34 +183,86 @@ pub async fn sink_takes_the_same_documents_again<B: SinkBench>(bench: &B) {
     for _ in 0..2 {
         let sink = bench.open().await;
         for _ in 0..2 {
-            deliver(&sink, &bodies, 5).await;
+            assert!(written(&deliver(&sink, &documents(&bodies), 5).await));
         }
         assert_eq!(sink.close().await, Ok(()));
     }
-    let found = stored(bench, &prefix).await;
-    if bench.stores_once() {
-        assert_eq!(found, once(&bodies));
+    all_stored(bench, &prefix, &bodies).await;
+}
+
+/// Outcomes stand where their documents stand: of documents half of which are there already, these are the duplicates.
+pub async fn sink_answers_each_document_in_its_place<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-place", bench.unique());
+    let bodies = numbered(&prefix, 16);
+    let half: Vec<_> = bodies.iter().step_by(2).cloned().collect();
+    let sink = bench.open().await;
+    assert!(written(&deliver(&sink, &documents(&half), 4).await));
+    assert_eq!(sink.close().await, Ok(()));
+    // A sink that knows only what was there when it was opened knows it now.
+    let sink = bench.open().await;
+    for (at, outcome) in deliver(&sink, &documents(&bodies), 4).await.iter().enumerate() {
+        assert!(written(std::slice::from_ref(outcome)), "{at}: {outcome:?}");
+        if bench.tells_duplicates() {
+            assert_eq!(*outcome == Outcome::Duplicate, at % 2 == 0, "{at}: {outcome:?}");
+        }
+    }
+    assert_eq!(sink.close().await, Ok(()));
+    all_stored(bench, &prefix, &bodies).await;
+}
+
+/// Documents that are refused for good are answered in their places, and their neighbours are delivered.
+pub async fn sink_refuses_single_documents_alone<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-refused", bench.unique());
+    let mut bodies = numbered(&prefix, 9);
+    for at in [3, 4, 8] {
+        let bad = format!("{prefix}-bad{at}");
+        let Some(body) = bench.refused(&bad) else { return };
+        bodies.insert(at, (bad, body));
+    }
+    let sink = bench.open().await;
+    let outcomes = deliver(&sink, &documents(&bodies), 3).await;
+    for ((id, _), outcome) in bodies.iter().zip(&outcomes) {
+        let refused = matches!(outcome, Outcome::Rejected(why) if !why.reason.is_empty());
+        let right = if id.contains("-bad") { refused } else { written(std::slice::from_ref(outcome)) };
+        assert!(right, "{id}: {outcome:?}");
+    }
+    bodies.retain(|(id, _)| !id.contains("-bad"));
+    all_stored(bench, &prefix, &bodies).await;
+    assert_eq!(sink.close().await, Ok(()));
+}
+
+/// A sink that takes one request at a time keeps their order, and that of the documents in them; and closing loses nothing.
+pub async fn sink_keeps_the_order_of_one_at_a_time<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-order", bench.unique());
+    let bodies = numbered(&prefix, 40);
+    let sink = bench.open().await;
+    for some in bodies.chunks(9) {
+        assert!(written(&deliver(&sink, &documents(some), 4).await));
+    }
+    let ordered = sink.most_in_flight() == 1;
+    assert_eq!(sink.close().await, Ok(()));
+    if ordered {
+        let ids: Vec<_> = bodies.iter().map(|(id, _)| id.clone()).collect();
+        assert_eq!(bench.stored(&prefix).await, ids);
     } else {
-        assert_eq!(found.keys().collect::<Vec<_>>(), once(&bodies).keys().collect::<Vec<_>>());
+        all_stored(bench, &prefix, &bodies).await;
     }
 }
 
-/// A document that is refused for good is answered in its place, and its neighbours are delivered.
-pub async fn sink_refuses_one_document_alone<B: SinkBench>(bench: &B) {
-    let prefix = format!("{}-refused", bench.unique());
-    let mut bodies = numbered(&prefix, 7);
-    let bad = format!("{prefix}-bad");
-    let Some(body) = bench.refused(&bad) else { return };
-    bodies.insert(3, (bad, body));
+/// Giving up a write at any moment leaves the sink usable, and the same documents can be written again.
+pub async fn sink_bears_a_write_that_is_given_up<B: SinkBench>(bench: &B) {
+    let prefix = format!("{}-dropped", bench.unique());
+    let bodies = numbered(&prefix, 18);
+    let documents = documents(&bodies);
+    let all: Vec<u32> = (0..documents.len() as u32).collect();
     let sink = bench.open().await;
-    let outcomes = write(&sink, &documents(&bodies), &[0, 1, 2, 3, 4, 5, 6, 7], 3).await;
-    for (at, outcome) in outcomes.iter().enumerate() {
-        let refused = matches!(outcome, Outcome::Rejected(why) if !why.reason.is_empty());
-        assert!(if at == 3 { refused } else { written(outcome) }, "{at}: {outcome:?}");
+    for patience in [0, 1, 5] {
+        let request = request(&documents, &all, 7);
+        let _ = tokio::time::timeout(Duration::from_millis(patience), sink.write(&request)).await;
     }
-    bodies.remove(3);
-    assert_eq!(stored(bench, &prefix).await, once(&bodies));
+    assert!(written(&deliver(&sink, &documents, 7).await));
     assert_eq!(sink.close().await, Ok(()));
+    all_stored(bench, &prefix, &bodies).await;
 }
 
 /// As many requests as it says may be under way at once.
@@ -186,12 +276,12 @@ pub async fn sink_bears_what_it_says_may_be_in_flight<B: SinkBench>(bench: &B) {
         let bodies = numbered(&format!("{prefix}-{number}"), 20);
         all.extend(bodies.clone());
         let sink = Arc::clone(&sink);
-        writes.spawn(async move { deliver(&*sink, &bodies, 7).await });
+        writes.spawn(async move { deliver(&*sink, &documents(&bodies), 7).await });
     }
-    while let Some(ended) = writes.join_next().await {
-        ended.unwrap_or_else(|error| fail(&error));
+    while let Some(answer) = writes.join_next().await {
+        assert!(written(&answer.unwrap_or_else(|error| fail(&error))));
     }
-    assert_eq!(stored(bench, &prefix).await, once(&all));
+    all_stored(bench, &prefix, &all).await;
     assert_eq!(sink.close().await, Ok(()));
 }
 
@@ -200,9 +290,9 @@ pub async fn sink_keeps_what_it_answered_without_being_closed<B: SinkBench>(benc
     let prefix = format!("{}-crash", bench.unique());
     let bodies = numbered(&prefix, 10);
     let sink = bench.open().await;
-    deliver(&sink, &bodies, 4).await;
+    assert!(written(&deliver(&sink, &documents(&bodies), 4).await));
     drop(sink);
-    assert_eq!(stored(bench, &prefix).await, once(&bodies));
+    all_stored(bench, &prefix, &bodies).await;
 }
 
 /// Everything a source gives until it has given `most` records or ends. Faults that are not final are passed over.
@@ -300,27 +390,58 @@ async fn commit<S: Source>(source: &mut S, marks: &[Mark]) {
             Ok(()) => return,
             Err(fault) => assert!(!fault.kind.is_final(), "{fault}"),
         }
+        tokio::time::sleep(PAUSE).await;
     }
     fail(&"a commit failed a thousand times");
 }
 
-/// Committing the same mark again, an older one, or one of a lane that never was, is harmless.
+/// The last marks of batches, by lane.
+fn last_marks(batches: &[Batch]) -> Vec<Mark> {
+    let mut last: BTreeMap<Lane, Mark> = BTreeMap::new();
+    for batch in batches {
+        last.insert(batch.mark.lane, batch.mark);
+    }
+    last.into_values().collect()
+}
+
+/// Committing nothing, the same mark again, an older one, or one of a lane that never was, is harmless: no position moves
+/// back, and none moves on.
 pub async fn source_bears_marks_it_does_not_need<B: SourceBench>(bench: &B) {
     let mut source = bench.open().await;
     let batches = read(&mut source, total(bench)).await;
-    let mut last: BTreeMap<Lane, Mark> = BTreeMap::new();
-    for batch in &batches {
-        last.insert(batch.mark.lane, batch.mark);
-    }
-    let marks: Vec<Mark> = last.into_values().collect();
-    commit(&mut source, &marks).await;
-    commit(&mut source, &marks).await;
+    let (done, rest) = batches.split_at(batches.len().div_ceil(2));
+    let marks = last_marks(done);
     let old: Vec<Mark> = marks.iter().map(|mark| Mark { batch: 0, ..*mark }).collect();
-    commit(&mut source, &old).await;
-    commit(&mut source, &[Mark { lane: Lane(u64::MAX), batch: 3 }]).await;
+    let unknown = [Mark { lane: Lane(u64::MAX), batch: 3 }];
+    for marks in [&marks[..], &marks, &[], &old, &unknown] {
+        commit(&mut source, marks).await;
+    }
     source.close().await;
+    let expected = contents(rest);
     let mut source = bench.open().await;
+    assert_eq!(contents(&read(&mut source, expected.len()).await), expected);
     source.stop_intake();
+    source.close().await;
+}
+
+/// A source that is dropped in the middle, as by a crash, gives again what was not committed; what was may come again too.
+pub async fn source_loses_nothing_when_it_is_dropped<B: SourceBench>(bench: &B) {
+    let mut source = bench.open().await;
+    let batches = read(&mut source, total(bench)).await;
+    let (done, rest) = batches.split_at(batches.len() / 2);
+    commit(&mut source, &last_marks(done)).await;
+    drop(source);
+    let mut open: BTreeSet<_> = contents(rest).into_iter().collect();
+    let all: BTreeSet<_> = everything(bench).into_iter().collect();
+    let mut source = bench.open().await;
+    while !open.is_empty() {
+        let given = contents(&read(&mut source, 1).await);
+        assert!(!given.is_empty(), "the source ended, and {} records are missing", open.len());
+        for record in given {
+            assert!(all.contains(&record));
+            open.remove(&record);
+        }
+    }
     source.close().await;
 }
 
@@ -335,7 +456,7 @@ pub async fn source_loses_nothing_when_a_read_is_dropped<B: SourceBench>(bench: 
             break;
         }
         // Polled once, or for a moment, and dropped.
-        let patience = std::time::Duration::from_millis(u64::from(turn % 7) * 20);
+        let patience = Duration::from_millis(u64::from(turn % 7) * 20);
         match tokio::time::timeout(patience, source.next()).await {
             Ok(Ok(Some(batch))) => {
                 records += batch.records.len();
@@ -356,11 +477,7 @@ pub async fn source_commits_after_intake_is_stopped<B: SourceBench>(bench: &B) {
     let batches = read(&mut source, total(bench)).await;
     let half = batches.len().div_ceil(2);
     source.stop_intake();
-    let mut last: BTreeMap<Lane, Mark> = BTreeMap::new();
-    for batch in batches.iter().take(half) {
-        last.insert(batch.mark.lane, batch.mark);
-    }
-    commit(&mut source, &last.into_values().collect::<Vec<_>>()).await;
+    commit(&mut source, &last_marks(batches.get(..half).unwrap_or_default())).await;
     source.close().await;
     let rest = batches.get(half..).unwrap_or_default();
     let expected = contents(rest);
@@ -382,9 +499,13 @@ macro_rules! sink_contract {
     ($bench:expr) => {
         $crate::contract_tests! { $bench;
             sink_delivers_every_document_of_a_request
+            sink_answers_an_empty_request
             sink_writes_only_what_a_request_chooses
             sink_takes_the_same_documents_again
-            sink_refuses_one_document_alone
+            sink_answers_each_document_in_its_place
+            sink_refuses_single_documents_alone
+            sink_keeps_the_order_of_one_at_a_time
+            sink_bears_a_write_that_is_given_up
             sink_bears_what_it_says_may_be_in_flight
             sink_keeps_what_it_answered_without_being_closed
         }
@@ -401,6 +522,7 @@ macro_rules! source_contract {
             source_goes_on_after_the_last_commit
             source_bears_marks_it_does_not_need
             source_loses_nothing_when_a_read_is_dropped
+            source_loses_nothing_when_it_is_dropped
             source_commits_after_intake_is_stopped
         }
     };

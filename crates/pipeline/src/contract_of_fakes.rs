@@ -41,6 +41,11 @@ impl SinkBench for Fakes {
         true
     }
 
+    /// With faults, a document may be there because an earlier attempt put it there.
+    fn tells_duplicates(&self) -> bool {
+        self.0.lock().chaos.request_fault == 0
+    }
+
     fn unique(&self) -> String {
         static RUN: AtomicU64 = AtomicU64::new(0);
         format!("run{}", RUN.fetch_add(1, Ordering::Relaxed))

@@ -38,9 +38,8 @@ pub use status::{Counter, Down, Gauge, Health, Names, OTHER_NAMES, Status, Total
 pub use stop::{Stop, StopHandle, stop};
 pub use transactional::{Transaction, TransactionalSink, TransactionalSource, run_transactional};
 
-#[cfg(any(test, feature = "contract"))]
+#[cfg(test)]
 pub mod contract;
-
 #[cfg(test)]
 mod contract_of_fakes;
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl Output {
 
     /// Takes one batch.
     pub(super) fn take(&mut self, batch: &Batch) -> Result<(), Failure> {
-        if let Err(error) = self.documents.write(&batch.documents) {
+        if let Err(error) = self.documents.write(batch.documents.as_slice()) {
             if error.kind() == io::ErrorKind::BrokenPipe {
                 self.gauge.clear();
                 return Err(Failure::BrokenPipe);

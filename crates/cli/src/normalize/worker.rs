@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ingest::file::{Block, Kind, Reason, split_page};
-use mapper::{Mapper, Mapping, Tags, Unmappable};
+use mapper::{Documents, Mapper, Mapping, Tags, Unmappable};
 use output::dead_letters::{DeadLetter, Place, Stage};
 
 /// Finished lines.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// Documents, one a line.
-    pub(super) documents: Vec<u8>,
+    pub(super) documents: Documents,
     /// Dead letters, one a line.
     pub(super) dead: Vec<u8>,
     /// What this batch adds to the totals.
@@ -42,20 +42,25 @@ pub(super) struct Counts {
     pub(super) broken_lookups: u64,
 }
 
+/// For the document that goes beyond the usual bytes of a batch.
+const ROOM: usize = 16 << 10;
+
 impl Batch {
-    /// An empty batch with room for the `usual` bytes, and for the document that goes beyond.
+    /// An empty batch with room for the `usual` bytes.
     pub(super) fn new(usual: usize) -> Self {
-        Self { documents: Vec::with_capacity(usual + (16 << 10)), ..Self::default() }
+        Self { documents: Documents::with_capacity(usual + ROOM), ..Self::default() }
     }
 
     /// Makes it ready to be filled again. Memory is given back if long records made it far more than the `usual`
     /// bytes, which doubling alone does not.
     pub(super) fn clear(&mut self, usual: usize) {
-        for lines in [&mut self.documents, &mut self.dead] {
-            lines.clear();
-            if lines.capacity() > 4 * usual {
-                lines.shrink_to(usual);
-            }
+        self.documents.clear();
+        if self.documents.capacity() > 4 * usual {
+            self.documents = Documents::with_capacity(usual + ROOM);
+        }
+        self.dead.clear();
+        if self.dead.capacity() > 4 * usual {
+            self.dead.shrink_to(usual);
         }
         self.counts = Counts::default();
         self.last = false;
@@ -128,7 +133,7 @@ impl Worker {
             Kind::Malformed(reason) => return Err(Why::Malformed(reason)),
             Kind::TooLarge { length } => return Err(Why::TooLarge(length)),
         }
-        let mapped = self.mapper.map(bytes, &mut batch.documents).map_err(Why::Unmappable)?;
+        let mapped = self.mapper.append(bytes, &mut batch.documents).map_err(Why::Unmappable)?;
         if mapped.tags.contains(Tags::UNKNOWN_ACTIVITY_TYPE) {
             *batch.counts.unknown_types.entry(shorten(mapped.activity_type).to_owned()).or_default() += 1;
         }

@@ -59,10 +59,10 @@ pub async fn probe(settings: &Settings, patience: Duration) -> Result<Found, Fau
 fn ask(settings: &Settings, patience: Duration) -> Result<Found, Fault> {
     let deadline = Instant::now() + patience;
     let context = Context(Mutex::new((Troubles::new(settings.about.clone()), None)));
-    let client: BaseConsumer<Context> = settings
-        .client
-        .create_with_context(context)
-        .map_err(|error| Fault::new(FaultKind::Unusable, refusal(&error), ""))?;
+    let client: BaseConsumer<Context> = settings.client.create_with_context(context).map_err(|error| {
+        let remedy = "check `ca_file`, `certificate_file` and `key_file`, and the table `librdkafka`";
+        Fault::new(FaultKind::Unusable, refusal(&error), remedy)
+    })?;
     let probe = Probe { client, settings, deadline };
     let mut found = Found { brokers: 0, topics: Vec::new(), positions: 0 };
     let mut partitions = TopicPartitionList::new();

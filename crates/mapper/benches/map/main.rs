@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mapper::enrich::GeoDatabases;
-use mapper::{Mapper, MapperOptions, Mapping};
+use mapper::{Documents, Mapper, MapperOptions, Mapping};
 use model::catalog::Catalog;
 use model::tables::Tables;
 use simd_json::{Buffers, INPUT_PADDING, Tape};
@@ -107,10 +107,10 @@ fn copying_floor(lines: &[String]) {
 fn map(mapping: &Arc<Mapping>, lines: &[String], plans: bool) {
     let mut mapper = Mapper::new(Arc::clone(mapping));
     mapper.use_plans(plans);
-    let mut out = Vec::with_capacity(BLOCK);
+    let mut out = Documents::with_capacity(BLOCK);
     let mut written = 0;
     for line in lines {
-        mapper.map(line.as_bytes(), &mut out).unwrap();
+        mapper.append(line.as_bytes(), &mut out).unwrap();
         if out.len() > BLOCK - (1 << 14) {
             written += out.len();
             black_box(&mut out).clear();

@@ -69,7 +69,7 @@ impl fmt::Display for DatabaseKind {
 #[non_exhaustive]
 pub enum GeoError {
     /// The file is not there, is a directory, or may not be read.
-    #[error("GeoIP database {}: cannot be read: {source}; expected a readable .mmdb file", .path.display())]
+    #[error("GeoIP database {}: cannot be read; expected a readable .mmdb file", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -33,7 +33,7 @@ impl Text {
         let text = fs::read_to_string(path).map_err(|error| {
             Fault::new(
                 FaultKind::Storage,
-                format!("{}: {error}", path.display()),
+                format!("the file with the secret, {}, cannot be read: {error}", path.display()),
                 "put the secret there, and let this user read it",
             )
         })?;

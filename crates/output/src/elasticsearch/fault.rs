@@ -157,7 +157,7 @@ pub(super) fn of_connection(host: &str, error: &elasticsearch::Error, timeout: D
             FaultKind::Unauthenticated,
             "set `client_certificate_file` and `client_key_file` to what the server accepts",
         )
-    } else if has(&["InvalidContentType", "corrupt message", "InvalidMessage"]) {
+    } else if has(&["InvalidContentType", "corrupt message", "InvalidMessage", "tls handshake eof"]) {
         (FaultKind::Unreachable, "the server may not speak TLS there: check `https` and the port in `url`")
     } else if has(&["dns error"]) {
         (FaultKind::Unreachable, "check the host name in `url`")

@@ -62,7 +62,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     fs::read(path).map_err(|error| {
         Fault::new(
             FaultKind::Storage,
-            format!("{}: {error}", path.display()),
+            format!("the file with the certificate or key, {}, cannot be read: {error}", path.display()),
             "put the PEM file there, and let this user read it",
         )
     })

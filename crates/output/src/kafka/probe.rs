@@ -62,9 +62,10 @@ fn ask(settings: &Settings, patience: Duration) -> Result<Found, Fault> {
     let context = Context(Mutex::new((Troubles::new(settings.about.clone()), None)));
     let mut config = settings.client.clone();
     config.remove("transactional.id");
-    let client: BaseConsumer<Context> = config
-        .create_with_context(context)
-        .map_err(|error| Fault::new(FaultKind::Unusable, format!("[sink] {}", refusal(&error)), ""))?;
+    let client: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| {
+        let remedy = "check `ca_file`, `certificate_file` and `key_file`, and the table `librdkafka`";
+        Fault::new(FaultKind::Unusable, refusal(&error), remedy)
+    })?;
     let explain = |code: RDKafkaErrorCode| {
         let guard = client.context().0.lock().unwrap_or_else(PoisonError::into_inner);
         guard.0.explain(code as i32, &code)

@@ -1,0 +1,154 @@
+//! `check`: whether a configuration can be used; with `--connect`, whether the world is as it says.
+//!
+//! Owns the order in which things are looked at, which is the order in which one would repair them, and how findings are
+//! shown. Nothing is changed, neither here nor there.
+
+mod local;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use model::fault::Fault;
+use output::elasticsearch::{Elasticsearch, ElasticsearchConfig, Finding};
+
+use crate::args::CheckArgs;
+use crate::config::{Config, DeadLettersConfig, Sink, Source};
+use crate::failure::{Ending, Failure};
+use crate::run::wire::Knowledge;
+
+/// How long a broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the mode.
+pub(crate) fn run(args: &CheckArgs) -> Result<Ending, Failure> {
+    let config = Config::read(&args.config)?;
+    let mut report = Report::default();
+    report.good("configuration", format!("{} reads well", args.config.display()));
+    match Knowledge::load(&config) {
+        Ok(knowledge) => {
+            let geo = config.mapper.geoip.len();
+            let types = knowledge.mapping.tables().activities.len();
+            report.good("mapper", format!("{types} activity types, {}", number(geo, "GeoIP database")));
+        }
+        Err(failure) => report.bad("mapper", failure.message().unwrap_or_default()),
+    }
+    local::look(&config, &mut report);
+    if args.connect {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+        runtime.block_on(connect(&config, &mut report));
+        runtime.shutdown_background();
+    }
+    report.print().map_err(Failure::writing)?;
+    Ok(if report.bad == 0 { Ending::Done } else { Ending::Usage })
+}
+
+/// Begins the lines that make the exit status.
+const WRONG: &str = "WRONG";
+
+/// What was found, line by line.
+#[derive(Default)]
+struct Report {
+    lines: Vec<(&'static str, &'static str, String)>,
+    bad: usize,
+}
+
+impl Report {
+    fn good(&mut self, part: &'static str, words: impl Into<String>) {
+        self.lines.push(("ok", part, words.into()));
+    }
+
+    fn unclear(&mut self, part: &'static str, words: impl Into<String>) {
+        self.lines.push(("?", part, words.into()));
+    }
+
+    fn bad(&mut self, part: &'static str, words: impl Into<String>) {
+        self.bad += 1;
+        self.lines.push((WRONG, part, words.into()));
+    }
+
+    /// Whether something was found wrong with a part.
+    fn is_bad(&self, part: &str) -> bool {
+        self.lines.iter().any(|(mark, of, _)| *mark == WRONG && *of == part)
+    }
+
+    fn result(&mut self, part: &'static str, result: Result<String, Fault>) {
+        match result {
+            Ok(words) => self.good(part, words),
+            Err(fault) => self.bad(part, fault.to_string()),
+        }
+    }
+
+    fn print(&self) -> io::Result<()> {
+        let mut out = io::stdout();
+        for (mark, part, words) in &self.lines {
+            writeln!(out, "{mark:<6}{part:<14}{words}")?;
+        }
+        match self.bad {
+            0 => Ok(()),
+            1 => writeln!(out, "1 thing is wrong"),
+            bad => writeln!(out, "{bad} things are wrong"),
+        }
+    }
+}
+
+/// A number of things in words.
+fn number(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What servers say, of parts that were found well here.
+async fn connect(config: &Config, report: &mut Report) {
+    if let Source::Kafka(source) = &config.source
+        && !report.is_bad("source")
+    {
+        report.result("source", topics(source).await);
+    }
+    match &config.sink {
+        _ if report.is_bad("sink") => {}
+        Sink::Elasticsearch(sink) => cluster(sink, report).await,
+        Sink::Kafka(sink) => report.result("sink", topic(sink).await),
+        Sink::Ndjson(_) => {}
+    }
+    if let DeadLettersConfig::Kafka(letters) = &config.dead_letters
+        && !report.is_bad("dead letters")
+    {
+        report.result("dead letters", topic(letters).await);
+    }
+}
+
+/// Asks after topics to be read.
+async fn topics(config: &ingest::kafka::Config) -> Result<String, Fault> {
+    let found = ingest::kafka::probe(&config.settings()?, PATIENCE).await?;
+    let topic =
+        |(topic, partitions): &(String, usize)| format!("{topic} ({})", number(*partitions, "partition"));
+    Ok(format!(
+        "{}; {}; the group has {}",
+        number(found.brokers, "broker"),
+        found.topics.iter().map(topic).collect::<Vec<_>>().join(", "),
+        number(found.positions, "position")
+    ))
+}
+
+/// Asks a cluster that is to be written to.
+async fn cluster(config: &ElasticsearchConfig, report: &mut Report) {
+    match config.validate().and_then(|settings| Elasticsearch::open(&settings)) {
+        Ok(sink) => {
+            for finding in sink.probe().await {
+                match finding {
+                    Finding::Good(words) => report.good("sink", words),
+                    Finding::Unclear(words) => report.unclear("sink", words),
+                    Finding::Bad(fault) => report.bad("sink", fault.to_string()),
+                }
+            }
+        }
+        Err(fault) => report.bad("sink", fault.to_string()),
+    }
+}
+
+/// Asks after a topic to be written to.
+async fn topic(config: &output::kafka::Config) -> Result<String, Fault> {
+    let found = output::kafka::probe(&config.settings()?, PATIENCE).await?;
+    let (brokers, partitions) = (number(found.brokers, "broker"), number(found.partitions, "partition"));
+    Ok(format!("{brokers}; {} ({partitions})", config.topic))
+}
