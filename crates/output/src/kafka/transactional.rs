@@ -229,7 +229,8 @@ impl Transaction<'_> {
             let code = reports.iter().find(|report| is_suspect(report));
             let Some(Report::Failed(code)) = code else { return Ok(Vec::new()) };
             let cause = format!("{}: a batch was refused: {code}", handle.explain(*code).cause);
-            return Err(Fault::new(FaultKind::Blocked, cause, "it is tried again message by message"));
+            // The broker asks for less at a time; nobody has to do anything.
+            return Err(Fault::new(FaultKind::Throttled, cause, "it is tried again message by message"));
         }
         outcomes(&handle, request, &reports)
     }
