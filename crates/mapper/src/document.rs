@@ -296,6 +296,8 @@ impl Document<'_, '_, '_, '_> {
 const UNINDEXABLE: &str = "unindexable";
 
 /// Writes the object; false if nothing is in it.
+#[cold]
+#[inline(never)]
 fn write_leftovers(fields: &Fields, values: &Values<'_, '_>, out: &mut Out) -> bool {
     out.push(b'{');
     let record = values.record;

@@ -280,7 +280,7 @@ fn write_document(
         fields.tags.insert(Tags::INVALID_UNICODE);
     }
 
-    recording.start(learn.is_some());
+    recording.start(learn.is_some(), out.len());
     let values = Values::new(record);
     let writer = Writer { out, values: &values, agents, addresses, address, ingested, time: None };
     let mut document = Document { fields, to: Recorder { writer, recording }, cut: false };
@@ -316,12 +316,14 @@ fn write_document(
     } else {
         Cow::Owned(end_with_tags(fields.tags))
     };
+    let before = out.len();
     out.put(&end);
+    recording.fixed(before, out.len());
     state.tags = fields.tags;
 
     if let (Some(outline), Some(id), false) = (learn, id, unusual) {
         let address = address.map(|(node, _, known)| (node, known));
-        if !make_plan(context, state, record, id, address, &end) {
+        if !make_plan(context, state, record, id, address, out) {
             state.plans.give_up(outline);
         }
     }
@@ -342,13 +344,12 @@ fn make_plan(
     record: &Record<'_>,
     id: u32,
     address: Option<(u32, u32)>,
-    end: &[u8],
+    out: &Out,
 ) -> bool {
     let State { fields, recording, addresses, agents, plans, activity_type, .. } = state;
     let special = &context.mapping.program.special;
     let kind = fields.actor.get(special.actor_type);
     let (Some(type_), Some(kind)) = (fields.top.get(special.type_), kind) else { return false };
-    recording.finish(end);
     recording.exact.extend([type_, kind]);
     recording.exact.extend_from_slice(&fields.choosers);
     let basis = Basis {
@@ -368,7 +369,8 @@ fn make_plan(
         ingested: context.ingested,
         time: None,
     };
-    match Plan::new(recording, &basis, activity_type, &mut plans.texts, &mut writer) {
+    let document = out.as_slice().get(recording.begin..).unwrap_or_default();
+    match Plan::new(recording, document, &basis, activity_type, &mut plans.texts, &mut writer) {
         Some(plan) => {
             state.statistics.learnt += 1;
             plans.insert(plan, record.raw)

@@ -138,10 +138,11 @@ pub(crate) struct Basis<'b> {
 }
 
 impl Plan {
-    /// Makes a plan of a recording, with a writer to write once more what is fixed; `None` when the record has something no
+    /// Makes a plan of a recording of how a document was written, with a writer to write once more what is fixed; `None` when the record has something no
     /// plan foresees.
     pub(crate) fn new(
         recording: &Recording,
+        document: &[u8],
         basis: &Basis<'_>,
         activity_type: &str,
         texts: &mut Texts,
@@ -171,7 +172,7 @@ impl Plan {
         let mut lists = Vec::with_capacity(recording.lists.len());
         for &op in &recording.ops {
             if let Op::Fixed { start, end } = op {
-                fixed.extend_from_slice(recording.text.get(start as usize..end as usize)?);
+                fixed.extend_from_slice(document.get(start as usize..end as usize)?);
                 continue;
             }
             let is_exact = op.node().is_some_and(|node| recording.exact.contains(&node));

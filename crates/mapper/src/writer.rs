@@ -32,7 +32,7 @@ pub(crate) struct Writer<'w, 'r, 'a> {
 /// One step of writing. Values are named by node, or, in a plan, by member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Bytes that do not depend on the record, as a range of the recording's text.
+    /// Bytes that do not depend on the record, as a range of the document.
     Fixed { start: u32, end: u32 },
     /// The inside of a JSON string: a text whole.
     Text(u32),
@@ -233,7 +233,8 @@ pub(crate) fn push_sha256(out: &mut Out, bytes: &[u8]) {
 #[derive(Default)]
 pub(crate) struct Recording {
     pub(crate) ops: Vec<Op>,
-    pub(crate) text: Vec<u8>,
+    /// Where the document begins in the output.
+    pub(crate) begin: usize,
     pub(crate) lists: Vec<(u32, Write)>,
     /// Scalars whose very value decided something.
     pub(crate) exact: Vec<u32>,
@@ -248,10 +249,9 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    pub(crate) fn start(&mut self, is_on: bool) {
-        self.is_on = is_on;
+    pub(crate) fn start(&mut self, is_on: bool, begin: usize) {
+        (self.is_on, self.begin) = (is_on, begin);
         self.ops.clear();
-        self.text.clear();
         self.lists.clear();
         self.exact.clear();
         self.parts.clear();
@@ -259,11 +259,13 @@ impl Recording {
         self.unforeseeable = false;
     }
 
-    /// Notes the end of the document.
-    pub(crate) fn finish(&mut self, end: &[u8]) {
-        let start = self.text.len() as u32;
-        self.text.extend_from_slice(end);
-        self.ops.push(Op::Fixed { start, end: self.text.len() as u32 });
+    /// Notes fixed bytes, as a range of the output.
+    pub(crate) fn fixed(&mut self, start: usize, end: usize) {
+        let (start, end) = ((start - self.begin) as u32, (end - self.begin) as u32);
+        match self.ops.last_mut() {
+            Some(Op::Fixed { end: last, .. }) if *last == start => *last = end,
+            _ => self.ops.push(Op::Fixed { start, end }),
+        }
     }
 }
 
@@ -272,7 +274,6 @@ impl Recording {
 pub(crate) struct Mark {
     out: usize,
     ops: usize,
-    text: usize,
     lists: usize,
 }
 
@@ -285,17 +286,10 @@ pub(crate) struct Recorder<'w, 'r, 'a> {
 impl Recorder<'_, '_, '_> {
     /// Appends bytes that do not depend on the record.
     pub(crate) fn fixed(&mut self, bytes: &[u8]) {
+        let start = self.writer.out.len();
         self.writer.out.put(bytes);
-        if !self.recording.is_on {
-            return;
-        }
-        let text = &mut self.recording.text;
-        let start = text.len() as u32;
-        text.extend_from_slice(bytes);
-        let end = text.len() as u32;
-        match self.recording.ops.last_mut() {
-            Some(Op::Fixed { end: last, .. }) if *last == start => *last = end,
-            _ => self.recording.ops.push(Op::Fixed { start, end }),
+        if self.recording.is_on {
+            self.recording.fixed(start, self.writer.out.len());
         }
     }
 
@@ -393,12 +387,7 @@ impl Recorder<'_, '_, '_> {
 
     pub(crate) fn mark(&self) -> Mark {
         let recording = &self.recording;
-        Mark {
-            out: self.writer.out.len(),
-            ops: recording.ops.len(),
-            text: recording.text.len(),
-            lists: recording.lists.len(),
-        }
+        Mark { out: self.writer.out.len(), ops: recording.ops.len(), lists: recording.lists.len() }
     }
 
     /// Takes back what was written since `mark`.
@@ -407,10 +396,9 @@ impl Recorder<'_, '_, '_> {
         self.writer.time = self.writer.time.filter(|(.., end)| *end <= mark.out);
         let recording = &mut self.recording;
         recording.ops.truncate(mark.ops);
-        recording.text.truncate(mark.text);
         recording.lists.truncate(mark.lists);
         if let Some(Op::Fixed { end, .. }) = recording.ops.last_mut() {
-            *end = (*end).min(mark.text as u32);
+            *end = (*end).min((mark.out - recording.begin) as u32);
         }
     }
 }

@@ -6,12 +6,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mapper::enrich::GeoDatabases;
 use mapper::{Mapper, MapperOptions, Mapping};
 use model::catalog::Catalog;
 use model::tables::Tables;
+use serde_json::Value;
 use simulator::Feed;
 
 /// What is put into a record, or in the place of some of its bytes.
@@ -93,37 +95,147 @@ fn changed(raw: &[u8], dice: &mut Dice) -> Vec<u8> {
     raw
 }
 
+/// Two mappers that must agree, the second without plans.
+struct Both {
+    with: Mapper,
+    without: Mapper,
+}
+
+impl Both {
+    fn new() -> Self {
+        let options = MapperOptions::default();
+        let mapping = Arc::new(Mapping::new(Tables::builtin(), GeoDatabases::default(), options));
+        let (with, mut without) = (Mapper::new(Arc::clone(&mapping)), Mapper::new(mapping));
+        without.use_plans(false);
+        Self { with, without }
+    }
+
+    fn compare(&mut self, raw: &[u8]) {
+        let map = |mapper: &mut Mapper| {
+            let mut document = Vec::new();
+            let mapped = mapper
+                .map(raw, &mut document)
+                .map(|mapped| (mapped.event_id.to_owned(), mapped.activity_type.to_owned(), mapped.tags));
+            (mapped, document)
+        };
+        let (with, without) = (map(&mut self.with), map(&mut self.without));
+        assert!(
+            with == without,
+            "{}\n{:?} {}\n{:?} {}",
+            raw.escape_ascii(),
+            with.0,
+            with.1.escape_ascii(),
+            without.0,
+            without.1.escape_ascii()
+        );
+    }
+}
+
 #[test]
 fn near_misses_are_written_as_if_there_were_no_plans() {
-    let options = MapperOptions::default();
-    let mapping = Arc::new(Mapping::new(Tables::builtin(), GeoDatabases::default(), options));
-    let (mut with, mut without) = (Mapper::new(Arc::clone(&mapping)), Mapper::new(mapping));
-    without.use_plans(false);
+    let mut both = Both::new();
     let mut dice = Dice(11);
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    let mut compare = |raw: &[u8]| {
-        a.clear();
-        b.clear();
-        let one = with
-            .map(raw, &mut a)
-            .map(|mapped| (mapped.event_id.to_owned(), mapped.activity_type.to_owned(), mapped.tags));
-        let other = without
-            .map(raw, &mut b)
-            .map(|mapped| (mapped.event_id.to_owned(), mapped.activity_type.to_owned(), mapped.tags));
-        assert!(
-            one == other && a == b,
-            "{}\n{one:?} {}\n{other:?} {}",
-            raw.escape_ascii(),
-            a.escape_ascii(),
-            b.escape_ascii()
-        );
-    };
     for record in Feed::new(&Catalog::builtin(), 23).take(12_000) {
-        compare(record.as_bytes());
+        both.compare(record.as_bytes());
         for _ in 0..4 {
-            compare(&changed(record.as_bytes(), &mut dice));
+            both.compare(&changed(record.as_bytes(), &mut dice));
         }
     }
-    let statistics = with.plan_statistics();
+    let statistics = both.with.plan_statistics();
     assert!(statistics.planned > 12_000, "{statistics:?}");
+}
+
+/// What is put in the place of an array, an object or a text, which a layout leaves to the parser.
+const VALUES: [&str; 44] = [
+    "null",
+    "7",
+    "true",
+    "-0",
+    "1.50",
+    r#""""#,
+    r#""plain""#,
+    r#""a \"b\" \\ \/ \n \u00e9 \ud83d\ude00""#,
+    r#""\ud800""#,
+    r#""\x""#,
+    "\"a\nb\"",
+    r#""open"#,
+    "[]",
+    "{}",
+    "[null]",
+    r#"["",{"a":[]}]"#,
+    r#"{"a":null}"#,
+    r#"["a","b"]"#,
+    r#"[ "a" , "b" ]"#,
+    r#"["a","","a",null]"#,
+    r#"["a",7,true]"#,
+    r#"["]","}\"]","\\"]"#,
+    r#"["192.0.2.1","https://example.com/"]"#,
+    r#"[{"a":"b"},{"a":["c"]}]"#,
+    r#"[["a"],["b"]]"#,
+    r#"{"a":"b","c":{"d":[1,2]}}"#,
+    r#"{"type":"a","previous_value":"b","current_value":["c"]}"#,
+    r#"{"a":1,"a":2}"#,
+    r#"[{"a":1,"a":null}]"#,
+    r#"{"a":1.5}"#,
+    "[1e400]",
+    "[123456789012345678901234567890]",
+    r#"["\ud800"]"#,
+    "[\"a\nb\"]",
+    r#"{"":1}"#,
+    r#"{"a.b":1,"a":{"b":2}}"#,
+    "[1}",
+    "{1]",
+    "[1,]",
+    "[,1]",
+    "[tru]",
+    "[1],[2]",
+    r#"[1],"x":[2]"#,
+    r#"["a" "b"]"#,
+];
+
+/// Where values stand that a layout leaves to the parser, the actor and what is in it left out.
+fn unread(raw: &str) -> Vec<std::ops::Range<usize>> {
+    let starts = raw.match_indices("\":").map(|(at, _)| at + 2);
+    starts
+        .filter(|start| !raw[..*start].ends_with("\"actor\":"))
+        .filter_map(|start| {
+            let mut values = serde_json::Deserializer::from_str(&raw[start..]).into_iter::<Value>();
+            let value = values.next()?.ok()?;
+            let end = start + values.byte_offset();
+            let is_unread = value.is_array() || value.is_object() || raw[start..end].contains('\\');
+            is_unread.then_some(start..end)
+        })
+        .collect()
+}
+
+#[test]
+fn values_left_to_the_parser_are_written_as_if_there_were_no_plans() {
+    let mut both = Both::new();
+    let mut seen: HashMap<(String, usize), usize> = HashMap::new();
+    let deep = [70, 1_100].map(|depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth)));
+    for record in Feed::new(&Catalog::builtin(), 29).take(30_000) {
+        let activity = serde_json::from_str::<Value>(&record).unwrap();
+        for (number, place) in unread(&record).into_iter().enumerate() {
+            let seen = seen.entry((activity["type"].to_string(), number)).or_default();
+            *seen += 1;
+            if *seen > 1 {
+                continue;
+            }
+            // Met often enough to have a plan, where one can be made.
+            for _ in 0..4 {
+                both.compare(record.as_bytes());
+            }
+            for value in VALUES.into_iter().chain(deep.iter().map(String::as_str)) {
+                let mut changed = record.clone();
+                changed.replace_range(place.clone(), value);
+                for _ in 0..3 {
+                    both.compare(changed.as_bytes());
+                }
+                both.compare(record.as_bytes());
+            }
+        }
+    }
+    assert!(seen.len() > 80, "{}", seen.len());
+    let statistics = both.with.plan_statistics();
+    assert!(statistics.planned > 5_000 && statistics.surprises > 0, "{statistics:?}");
 }
