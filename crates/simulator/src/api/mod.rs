@@ -22,12 +22,17 @@
 //! fails.
 
 mod cursor;
+mod damage;
 mod exchange;
+mod faults;
 mod filter;
 mod keys;
 mod limiter;
+mod listing;
+mod own_read;
 mod refusal;
 mod row;
+mod script;
 mod server;
 mod settings;
 mod simulation;
@@ -36,10 +41,12 @@ mod tenant;
 
 pub use cursor::CursorStyle;
 pub use exchange::{Answer, Delivery, Request};
+pub use faults::{Fault, FaultKind, When};
 pub use keys::{ACTIVITIES, Key, KeyKind, KeyState, ORG_AUDIT, ORG_DATA, USER_DATA};
 pub use limiter::Limits;
 pub use refusal::Dialect;
 pub use row::{Content, Place, Row};
+pub use script::read_script;
 pub use server::{Control, Pace, Server};
 pub use settings::{Settings, Tenant};
 pub use simulation::{ACTIVITIES_PATH, Seen, Simulation, Truth};

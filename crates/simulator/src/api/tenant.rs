@@ -66,6 +66,13 @@ impl Office {
         Content::of_record(&self.generator.draft(activity_type).at(at).finish())
     }
 
+    /// That recording is switched off or on.
+    pub(crate) fn switched(&mut self, at: Micros, on: &str) -> Content {
+        let draft = self.generator.draft("org_compliance_api_settings_updated").at(at);
+        let draft = draft.actor_kind("user_actor").set_json("compliance_api_enabled", on);
+        Content::of_record(&draft.set_json("compliance_api_logging_enabled", on).finish())
+    }
+
     fn record(&mut self, activity_type: &str, at: Micros) -> (Place, Row) {
         let text = self.generator.draft(activity_type).at(at).finish();
         let place = Place { created: at, number: self.number() };
