@@ -21,6 +21,8 @@
 //! Absent: any knowledge of a client. A client that relies on more than the vendor promises finds a mode here in which it
 //! fails.
 
+mod clock;
+mod control;
 mod cursor;
 mod damage;
 mod exchange;
@@ -39,6 +41,8 @@ mod simulation;
 mod store;
 mod tenant;
 
+pub use clock::Pace;
+pub use control::Control;
 pub use cursor::CursorStyle;
 pub use exchange::{Answer, Delivery, Request};
 pub use faults::{Fault, FaultKind, When};
@@ -47,7 +51,7 @@ pub use limiter::Limits;
 pub use refusal::Dialect;
 pub use row::{Content, Place, Row};
 pub use script::read_script;
-pub use server::{Control, Pace, Server};
+pub use server::Server;
 pub use settings::{Settings, Tenant};
 pub use simulation::{ACTIVITIES_PATH, Seen, Simulation, Truth};
 pub use store::Order;

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::damage::{self, Instead};
 use super::exchange::{Answer, Request};
 use super::faults::{Fault, FaultKind, Faults, When};
@@ -14,7 +16,7 @@ use super::limiter::Limiter;
 use super::listing::Listing;
 use super::own_read::own_read;
 use super::refusal::Refusal;
-use super::row::{Place, Row, base58};
+use super::row::{Content, Place, Row, base58};
 use super::settings::Settings;
 use super::store::Store;
 use super::tenant::{HOUR, Office};
@@ -27,7 +29,7 @@ pub const ACTIVITIES_PATH: &str = "/v1/compliance/activities";
 const ROUTES: &str = "/v1/compliance/";
 
 /// A record as it truly is: what a test holds a sink against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Truth {
     /// `activity_…`.
     pub id: String,
@@ -42,7 +44,7 @@ pub struct Truth {
 }
 
 /// A request as it was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Seen {
     /// The virtual time.
     pub at: Micros,
@@ -167,6 +169,13 @@ impl Simulation {
     /// Adds a record at an exact place, for ties with a known order.
     pub fn add_at(&mut self, activity_type: &str, place: Place, indexed: Micros) -> String {
         let content = Arc::new(self.office.content(activity_type, place.created));
+        self.store.insert(place, Row { occurred: place.created, indexed, content });
+        place.id()
+    }
+
+    /// Adds a record whose text after `id` and `created_at` is this, from the comma on: any text, damaged ones too.
+    pub fn add_raw(&mut self, rest: &str, place: Place, indexed: Micros) -> String {
+        let content = Arc::new(Content::of_rest(rest));
         self.store.insert(place, Row { occurred: place.created, indexed, content });
         place.id()
     }
