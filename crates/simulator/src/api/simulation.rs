@@ -243,6 +243,18 @@ impl Simulation {
         }
     }
 
+    /// Requests that came before the wait was over that an earlier answer to the same key had asked for.
+    pub fn broken_waits(&self) -> impl Iterator<Item = &Seen> {
+        let mut until = std::collections::HashMap::new();
+        self.seen.iter().filter(move |seen| {
+            let early = until.get(&seen.key).is_some_and(|until| seen.at < *until);
+            if let Some(seconds) = seen.retry_after {
+                until.insert(seen.key.clone(), seen.at + seconds * SECOND);
+            }
+            early
+        })
+    }
+
     /// Answers a request at a time that is not before that of the request before.
     pub fn answer(&mut self, request: &Request, now: Micros) -> Answer {
         self.advance(now);

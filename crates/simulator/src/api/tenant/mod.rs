@@ -56,18 +56,13 @@ impl Office {
             habits,
             pool: Vec::new(),
             told: Vec::new(),
-            last: Micros::MIN,
+            last: 0,
         }
     }
 
     /// `org_…` and the UUID of the organization.
     pub(crate) fn organization(&self) -> &(String, String) {
         &self.generator.cast.organization
-    }
-
-    /// Everybody with an account.
-    pub(crate) fn people(&self) -> &[crate::cast::Person] {
-        if self.settings.people == 0 { &[] } else { self.generator.cast.people() }
     }
 
     /// What happens in the hour that begins at `from`.
