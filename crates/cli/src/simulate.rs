@@ -55,18 +55,15 @@ fn simulation(args: &SimulateArgs) -> Result<Simulation, Failure> {
         people: args.people,
         hourly: args.rate,
         history: Micros::from(args.history) * 3_600 * SECOND,
+        // A year of history must fit into memory.
+        pool: 50_000,
         ..Tenant::default()
     };
     let start = Micros::try_from(since.as_micros()).unwrap_or_default();
     let settings = Settings { seed: args.seed, dialect: args.dialect, start, tenant, ..Settings::default() };
     let mut simulation = Simulation::new(settings);
     for fault in faults {
-        simulation.order(fault).map_err(|fault| {
-            Failure::usage(anyhow!(
-                "a time of the fault {:?} is neither seconds after the start nor RFC 3339",
-                fault.kind
-            ))
-        })?;
+        simulation.order(fault).map_err(|error| Failure::usage(anyhow!(error)))?;
     }
     Ok(simulation)
 }

@@ -173,9 +173,7 @@ impl Control {
 
     fn order(&self, faults: Vec<super::faults::Fault>) -> Result<String, String> {
         let count = faults.len();
-        self.with(|simulation, _| faults.into_iter().try_for_each(|fault| simulation.order(fault))).map_err(
-            |fault| format!("a time of the fault {:?} is neither seconds nor RFC 3339", fault.kind),
-        )?;
+        self.with(|simulation, _| faults.into_iter().try_for_each(|fault| simulation.order(fault)))?;
         Ok(json!({ "ordered": count }).to_string())
     }
 

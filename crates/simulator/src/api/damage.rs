@@ -106,6 +106,10 @@ pub(crate) fn bend_headers(fault: &Fault, answer: &mut Answer) {
     }
     match fault.kind {
         FaultKind::Expired => answer.remove("request-id"),
+        // A gateway knows nothing of the API's headers.
+        FaultKind::Html => {
+            answer.headers.retain(|(name, _)| matches!(*name, "content-type" | "date" | "retry-after"))
+        }
         FaultKind::Bare => {
             answer.headers.retain(|(name, _)| matches!(*name, "content-type" | "content-encoding"))
         }

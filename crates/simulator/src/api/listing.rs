@@ -17,7 +17,7 @@ use crate::clock::{Micros, instant};
 pub(crate) struct Listing<'s> {
     pub(crate) settings: &'s Settings,
     pub(crate) store: &'s Store,
-    pub(crate) organization: &'s (String, String),
+    pub(crate) organization: (&'s str, &'s str),
     pub(crate) now: Micros,
     pub(crate) fault: Option<&'s Fault>,
 }

@@ -25,6 +25,7 @@ mod clock;
 mod control;
 mod cursor;
 mod damage;
+mod directory;
 mod exchange;
 mod faults;
 mod filter;

@@ -37,9 +37,15 @@ impl Place {
 /// A number in 22 digits.
 pub(crate) fn base58(mut number: u128) -> String {
     let mut digits = [DIGITS[0]; LENGTH];
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[(number % 58) as usize];
-        number /= 58;
+    // Ten digits at a time fit into 64 bits, whose division is many times as fast.
+    const TEN: u128 = 58_u128.pow(10);
+    for chunk in digits.rchunks_mut(10) {
+        let mut low = (number % TEN) as u64;
+        number /= TEN;
+        for digit in chunk.iter_mut().rev() {
+            *digit = DIGITS[(low % 58) as usize];
+            low /= 58;
+        }
     }
     digits.iter().map(|&digit| char::from(digit)).collect()
 }
@@ -178,7 +184,7 @@ fn spelled(place: Place) -> String {
         millis if millis % 1_000 == 0 && choice < 18 => Precision::Millis,
         _ => Precision::Micros,
     };
-    rfc3339(place.created, precision, place.number % 7 != 0)
+    rfc3339(place.created, precision, !place.number.is_multiple_of(7))
 }
 
 #[cfg(test)]

@@ -1,4 +1,27 @@
 //! Fault scripts: JSON lines, or TOML with a `[[fault]]` table each.
+//!
+//! The keys are those of [`Fault`], the kinds those of [`super::FaultKind`] in snake case:
+//!
+//! ```toml
+//! [[fault]]                       # two 429 after the tenth request
+//! kind = "rate_limited"
+//! retry_after = 3
+//! after = 10
+//! count = 2
+//!
+//! [[fault]]                       # every other request fails between the first and the second minute
+//! kind = "status"
+//! status = 503
+//! every = 2
+//! count = 0                       # without end
+//! from = 60                       # seconds after the start, or RFC 3339
+//! until = 120
+//!
+//! [[fault]]                       # the page behind a cursor is cut in the midst
+//! kind = "truncated"
+//! path = "/v1/compliance/activities"
+//! query = "after_id="
+//! ```
 
 use serde::Deserialize;
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::damage::{self, Instead};
+use super::directory::{Directory, Route};
 use super::exchange::{Answer, Request};
 use super::faults::{Fault, FaultKind, Faults, When};
-use super::keys::{self, ACTIVITIES, Key, KeyState};
+use super::keys::{self, ACTIVITIES, Key, KeyState, USER_DATA};
 use super::limiter::Limiter;
 use super::listing::Listing;
 use super::own_read::own_read;
-use super::refusal::Refusal;
+use super::refusal::{Dialect, Refusal};
 use super::row::{Content, Place, Row, base58};
 use super::settings::Settings;
 use super::store::Store;
@@ -26,7 +27,7 @@ use crate::random::Random;
 /// The route of the feed.
 pub const ACTIVITIES_PATH: &str = "/v1/compliance/activities";
 /// What all routes start with.
-const ROUTES: &str = "/v1/compliance/";
+const ROUTES: &str = "/v1/compliance";
 
 /// A record as it truly is: what a test holds a sink against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -207,12 +208,15 @@ impl Simulation {
     ///
     /// # Errors
     ///
-    /// The fault, when one of its times cannot be read.
-    pub fn order(&mut self, fault: Fault) -> Result<(), Fault> {
+    /// Which of its times cannot be read.
+    pub fn order(&mut self, fault: Fault) -> Result<(), String> {
         let start = self.settings.start;
         let bound = |when: &Option<When>| when.as_ref().and_then(|when| when.micros(start));
         if !self.faults.add(fault.clone(), start) {
-            return Err(fault);
+            let Fault { kind, from, until, .. } = fault;
+            return Err(format!(
+                "{kind:?} from {from:?} until {until:?}: a time is neither seconds after the start nor RFC 3339"
+            ));
         }
         if let (FaultKind::NotEnabled, Some((from, until))) =
             (fault.kind, bound(&fault.from).zip(bound(&fault.until)))
@@ -333,16 +337,28 @@ impl Simulation {
         fault: Option<&Fault>,
     ) -> Result<(Vec<u8>, usize), Refusal> {
         let dialect = self.settings.dialect;
-        if request.method != "GET" || request.path != ACTIVITIES_PATH {
-            return Err(Refusal::not_found());
-        }
-        keys::authorize(key, ACTIVITIES, dialect)?;
+        let path = request.path.strip_prefix(ROUTES).filter(|_| request.method == "GET");
+        let path = path.ok_or_else(Refusal::not_found)?;
+        let Self { settings, store, office, .. } = self;
+        let (id, uuid) = office.organization();
+        let directory = Route::of(path, uuid).transpose();
+        let scope = match &directory {
+            Ok(Some(route)) => route.scope(),
+            Err(_) => USER_DATA,
+            Ok(None) if path == "/activities" => ACTIVITIES,
+            Ok(None) => return Err(Refusal::not_found()),
+        };
+        keys::authorize(key, scope, dialect)?;
         if self.gaps.iter().any(|(from, until)| (*from..*until).contains(&now)) {
             return Err(Refusal::invalid("Compliance API is not enabled for this organization"));
         }
-        let Self { settings, store, office, .. } = self;
-        let listing = Listing { settings, store, organization: office.organization(), now, fault };
-        listing.answer(&request.pairs(), key)
+        let pairs = request.pairs();
+        if let Some(route) = directory? {
+            let since = settings.start - 400 * 24 * HOUR;
+            let directory = Directory { seed: settings.seed, uuid, people: office.people(), since };
+            return directory.answer(route, &pairs, dialect == Dialect::October);
+        }
+        Listing { settings, store, organization: (id, uuid), now, fault }.answer(&pairs, key)
     }
 
     /// Headers and compression.

@@ -14,7 +14,7 @@ use model::catalog::Catalog;
 use self::habits::Habit;
 use super::row::{Content, Place, Row};
 use super::settings::Tenant;
-use crate::cast::{Cast, CastSize};
+use crate::cast::{Cast, CastSize, Person};
 use crate::clock::{Micros, SECOND};
 use crate::draft::Draft;
 use crate::random::Random;
@@ -63,6 +63,11 @@ impl Office {
     /// `org_…` and the UUID of the organization.
     pub(crate) fn organization(&self) -> &(String, String) {
         &self.generator.cast.organization
+    }
+
+    /// Everybody with an account.
+    pub(crate) fn people(&self) -> &[Person] {
+        if self.settings.people == 0 { &[] } else { self.generator.cast.people() }
     }
 
     /// What happens in the hour that begins at `from`.

@@ -154,3 +154,43 @@ fn cursors_survive_a_change_of_keys() {
     let new = Request::get(&target).key(simulation.key("successor"));
     assert_eq!((simulation.answer(&old, now).status, simulation.answer(&new, now).status), (401, 200));
 }
+
+#[test]
+fn the_directory_pages_by_tokens_and_has_scopes_of_its_own() {
+    let mut simulation = Simulation::new(Settings { dialect: Dialect::October, ..small(1) });
+    let now = simulation.start();
+    let uuid = simulation.organization().1.to_owned();
+    let users = format!("/v1/compliance/organizations/{uuid}/users");
+    let mut ask = |key: &str, target: &str| {
+        let request = Request::get(target).key(simulation.key(key));
+        simulation.answer(&request, now)
+    };
+    let organizations = ask("org_data", "/v1/compliance/organizations").json();
+    assert_eq!(organizations["data"][0]["uuid"], uuid);
+    assert_eq!(
+        (&organizations["has_more"], &organizations["next_page"]),
+        (&Value::from(false), &Value::Null)
+    );
+    for (key, target, status) in [
+        ("audit", users.as_str(), 200),
+        ("org_data", users.as_str(), 403),
+        ("admin", users.as_str(), 403),
+        ("user_data", "/v1/compliance/organizations", 403),
+        ("full", "/v1/compliance/organizations/9101/users", 404),
+        ("full", "/v1/compliance/weather", 404),
+    ] {
+        assert_eq!(ask(key, target).status, status, "{key} {target}");
+    }
+    let (mut met, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = ask("user_data", &format!("{users}?limit=4{next}")).json();
+        met.extend(
+            page["data"].as_array().unwrap().iter().map(|user| user["id"].as_str().unwrap().to_owned()),
+        );
+        let Some(token) = page["next_page"].as_str() else { break };
+        next = format!("&page={token}");
+    }
+    assert_eq!(met.len(), 6);
+    let own = format!("/v1/compliance/organizations?{}", &next[1..]);
+    assert_eq!(ask("full", &own).status, 400, "a token of another route");
+}
