@@ -18,6 +18,7 @@ mod knowledge;
 mod normalize;
 mod run;
 mod setup;
+mod simulate;
 mod stop;
 mod suggest;
 mod table;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Setup(args)) => setup::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Catalog(args)) => catalog::run(&args),
+        Some(Command::Simulate(args)) => simulate::run(&args),
         None => help(),
     };
     let ending = ended.unwrap_or_else(|failure| {
