@@ -10,6 +10,7 @@
 
 mod addresses;
 mod agents;
+pub mod api;
 mod cast;
 mod clock;
 mod coverage;
