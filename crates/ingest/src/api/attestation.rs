@@ -66,7 +66,9 @@ pub struct Attestation {
 impl Attestation {
     /// What is to be said of a walk that has ended.
     pub(super) fn new(sequence: u64, time: Micros, walk: &Walk, query: String) -> Self {
-        let Tally { pages, records, new, late, duplicates, without_id, lateness, gaps, more_requests, .. } = walk.tally;
+        let Tally {
+            pages, records, new, late, duplicates, without_id, lateness, gaps, more_requests, ..
+        } = walk.tally;
         let ids_sha256 = walk.tally.ids_sha256();
         let tally = walk.tally.clone();
         Self {
@@ -76,7 +78,9 @@ impl Attestation {
             query,
             from: walk.whole.from,
             to: walk.whole.to,
-            read_to: walk.settled.map_or(walk.whole.to, |settled| settled.clamp(walk.whole.from, walk.whole.to)),
+            read_to: walk
+                .settled
+                .map_or(walk.whole.to, |settled| settled.clamp(walk.whole.from, walk.whole.to)),
             pages,
             records,
             new,

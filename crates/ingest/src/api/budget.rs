@@ -74,7 +74,8 @@ impl Budget {
         self.fill(now);
         let missing = (1.0 - self.tokens).max(0.0);
         // Rounded up, so that whoever waits until then is not sent away again.
-        let refill = Duration::from_micros((missing / self.flow() * 1e6).ceil() as u64 + u64::from(missing > 0.0));
+        let refill =
+            Duration::from_micros((missing / self.flow() * 1e6).ceil() as u64 + u64::from(missing > 0.0));
         (now + refill).max(self.not_before)
     }
 
@@ -124,6 +125,7 @@ pub(super) fn doubled(failures: u32, random: &mut Rng) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use fastrand::Rng;
     use proptest::prelude::*;
 
     use super::*;

@@ -88,7 +88,8 @@ impl Client {
         if let Some(path) = &settings.ca_file {
             let pem = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
             let advice = "let `ca_file` hold certificates in PEM";
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(chain(error), advice))?;
+            let certificates =
+                Certificate::from_pem_bundle(&pem).map_err(|error| unusable(chain(error), advice))?;
             if certificates.is_empty() {
                 return Err(unusable(format!("{} holds no certificate", path.display()), advice));
             }
@@ -99,10 +100,9 @@ impl Client {
         let loopback = settings.base_url.scheme() == "http";
         builder = match &settings.proxy {
             // What is wrong with it is not said: it may hold a password.
-            Some(proxy) => builder.proxy(
-                Proxy::all(proxy.expose())
-                    .map_err(|_| unusable("[source] `proxy` is no address".into(), "write it like http://proxy:3128"))?,
-            ),
+            Some(proxy) => builder.proxy(Proxy::all(proxy.expose()).map_err(|_| {
+                unusable("[source] `proxy` is no address".into(), "write it like http://proxy:3128")
+            })?),
             // A proxy of the environment would look for it on its own machine.
             None if loopback => builder.no_proxy(),
             None => builder,
@@ -139,12 +139,18 @@ impl Client {
             None => {
                 let text = match &self.key {
                     Key::Text(key) => key.expose().to_owned(),
-                    Key::File(path) => std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?,
+                    Key::File(path) => {
+                        std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?
+                    }
                 };
                 let key = Secret::new(text.trim());
                 if key.expose().is_empty() {
                     let advice = "write the key into `api_key_file`";
-                    return Err(Fault::new(FaultKind::Unauthenticated, "the file with the key is empty", advice));
+                    return Err(Fault::new(
+                        FaultKind::Unauthenticated,
+                        "the file with the key is empty",
+                        advice,
+                    ));
                 }
                 current.insert(key).clone()
             }
@@ -181,7 +187,8 @@ impl Client {
             let last = match exchange(request, &sender).await {
                 Ok(()) => Event::End,
                 Err(error) => {
-                    let sized = !error.is_connect() && (error.is_timeout() || error.is_body() || error.is_decode());
+                    let sized =
+                        !error.is_connect() && (error.is_timeout() || error.is_body() || error.is_decode());
                     let broke = if sized { Broke::Size } else { Broke::Connection };
                     Event::Broke(broke, format!("{host}: {}", chain(error)))
                 }
@@ -254,7 +261,9 @@ mod tests {
     fn headers_may_say_anything() {
         let mut headers = HeaderMap::new();
         assert_eq!(head(200, &headers).retry_after, None);
-        for (text, seconds) in [("7", Some(7)), (" 7 ", Some(7)), ("1.2", Some(2)), ("-1", None), ("soon", None), ("1e99", None)] {
+        for (text, seconds) in
+            [("7", Some(7)), (" 7 ", Some(7)), ("1.2", Some(2)), ("-1", None), ("soon", None), ("1e99", None)]
+        {
             headers.insert("retry-after", HeaderValue::from_static(text));
             assert_eq!(head(429, &headers).retry_after, seconds.map(Duration::from_secs), "{text}");
         }

@@ -122,10 +122,9 @@ impl TryFrom<String> for Time {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Micros::parse(&text)
-            .or_else(|| Micros::parse(&format!("{text}T00:00:00Z")))
-            .map(Self)
-            .ok_or_else(|| format!("`{text}` is no time; write it like `2026-01-31T00:00:00Z` or `2026-01-31`"))
+        Micros::parse(&text).or_else(|| Micros::parse(&format!("{text}T00:00:00Z"))).map(Self).ok_or_else(
+            || format!("`{text}` is no time; write it like `2026-01-31T00:00:00Z` or `2026-01-31`"),
+        )
     }
 }
 
@@ -267,16 +266,23 @@ impl ComplianceApiConfig {
         let url = Url::parse(&self.base_url).map_err(|error| {
             unusable(format!("`base_url` is no address: {error}"), "write it like https://api.anthropic.com")
         })?;
-        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        if !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
             let cause = "`base_url` has a user, a query or a fragment in it";
             return Err(unusable(cause, "leave only https://host, and put the key into `api_key`"));
         }
         let loopback = match url.host_str() {
             Some(host) => {
                 let bare = host.trim_start_matches('[').trim_end_matches(']');
-                host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+                host == "localhost"
+                    || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
             }
-            None => return Err(unusable("`base_url` names no host", "write it like https://api.anthropic.com")),
+            None => {
+                return Err(unusable("`base_url` names no host", "write it like https://api.anthropic.com"));
+            }
         };
         match url.scheme() {
             "https" => Ok(url),
@@ -315,7 +321,10 @@ impl ComplianceApiConfig {
         if let (Beginning::Since(since), Some(Time(until))) = (beginning, self.until)
             && until <= since
         {
-            return Err(unusable(format!("`until`, {until}, is not after `since`, {since}"), "change one of them"));
+            return Err(unusable(
+                format!("`until`, {until}, is not after `since`, {since}"),
+                "change one of them",
+            ));
         }
         let filters = self.filters()?;
         let passes = self.passes(&filters)?;
@@ -353,7 +362,8 @@ impl ComplianceApiConfig {
             list.dedup();
             list
         };
-        let lists = [&self.activity_types, &self.exclude_activity_types, &self.actor_ids, &self.organization_ids];
+        let lists =
+            [&self.activity_types, &self.exclude_activity_types, &self.actor_ids, &self.organization_ids];
         if lists.into_iter().flatten().any(|value| value.trim().is_empty()) {
             return Err(unusable("has an empty text in a filter", "leave it out"));
         }
@@ -381,7 +391,10 @@ impl ComplianceApiConfig {
             }
             if depth < every {
                 return Err(unusable(
-                    format!("`reconcile` reads {} every {}, which leaves out what is between", pass.depth, pass.every),
+                    format!(
+                        "`reconcile` reads {} every {}, which leaves out what is between",
+                        pass.depth, pass.every
+                    ),
                     "let `depth` be at least `every`",
                 ));
             }
@@ -409,13 +422,34 @@ impl ComplianceApiConfig {
                 warnings.push(words.to_owned());
             }
         };
-        warn(!self.activity_types.is_empty(), "`activity_types` hides every type that is not in it, new ones included");
-        warn(!self.exclude_activity_types.is_empty(), "`exclude_activity_types` hides rows, and with them who read the feed if compliance_api_accessed is among them");
-        warn(!self.actor_ids.is_empty(), "`actor_ids` hides all rows that no user caused: keys, directories, services, Anthropic");
-        warn(!self.organization_ids.is_empty(), "`organization_ids` hides the rows of all other organizations");
-        warn(self.lag.0 < Duration::from_secs(60), "`lag` is less than the minute in which rows are promised to be there");
-        warn(self.overlap.0.is_zero(), "without `overlap`, rows that come late are found only when they are reconciled");
-        warn(self.reconcile.is_empty() && self.until.is_none(), "without `reconcile`, rows that come later than `lag` and `overlap` allow are lost");
+        warn(
+            !self.activity_types.is_empty(),
+            "`activity_types` hides every type that is not in it, new ones included",
+        );
+        warn(
+            !self.exclude_activity_types.is_empty(),
+            "`exclude_activity_types` hides rows, and with them who read the feed if compliance_api_accessed is among them",
+        );
+        warn(
+            !self.actor_ids.is_empty(),
+            "`actor_ids` hides all rows that no user caused: keys, directories, services, Anthropic",
+        );
+        warn(
+            !self.organization_ids.is_empty(),
+            "`organization_ids` hides the rows of all other organizations",
+        );
+        warn(
+            self.lag.0 < Duration::from_secs(60),
+            "`lag` is less than the minute in which rows are promised to be there",
+        );
+        warn(
+            self.overlap.0.is_zero(),
+            "without `overlap`, rows that come late are found only when they are reconciled",
+        );
+        warn(
+            self.reconcile.is_empty() && self.until.is_none(),
+            "without `reconcile`, rows that come later than `lag` and `overlap` allow are lost",
+        );
         warn(self.danger_plain_http, "`danger_plain_http` sends the key in the clear");
         warnings
     }

@@ -44,7 +44,10 @@ fn what_makes_no_sense_is_refused_by_name() {
         (serde_json::json!({"page_size": 0}), "`page_size` is 0"),
         (serde_json::json!({"budget_share": 0.0}), "`budget_share`"),
         (serde_json::json!({"budget_share": 1.5}), "`budget_share`"),
-        (serde_json::json!({"since": "2026-01-01", "initial_lookback": "1d"}), "both `initial_lookback` and `since`"),
+        (
+            serde_json::json!({"since": "2026-01-01", "initial_lookback": "1d"}),
+            "both `initial_lookback` and `since`",
+        ),
         (serde_json::json!({"since": "2026-01-02", "until": "2026-01-01T00:00:00Z"}), "`until`"),
         (serde_json::json!({"activity_types": ["a"], "exclude_activity_types": ["b"]}), "refuses together"),
         (serde_json::json!({"actor_ids": ["apikey_1"]}), "`actor_ids`"),
@@ -59,7 +62,12 @@ fn what_makes_no_sense_is_refused_by_name() {
         let said = refused(extra.clone());
         assert!(said.contains(words), "{extra}: {said}");
     }
-    for fine in ["http://127.0.0.1:8080", "http://[::1]:1", "http://localhost", "https://aws-external-anthropic.eu.api.aws"] {
+    for fine in [
+        "http://127.0.0.1:8080",
+        "http://[::1]:1",
+        "http://localhost",
+        "https://aws-external-anthropic.eu.api.aws",
+    ] {
         read(serde_json::json!({"base_url": fine})).validate().unwrap();
     }
 }

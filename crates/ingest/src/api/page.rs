@@ -68,9 +68,16 @@ enum At {
 enum Inside {
     Nothing,
     /// A string; its end is the end of what is walked through, unless it is within brackets.
-    Text { escaped: bool, depth: u32, open: u8 },
+    Text {
+        escaped: bool,
+        depth: u32,
+        open: u8,
+    },
     /// Brackets of one kind.
-    Brackets { depth: u32, open: u8 },
+    Brackets {
+        depth: u32,
+        open: u8,
+    },
     /// A number or a word.
     Plain,
 }
@@ -128,7 +135,8 @@ impl Pages {
             match (self.at, byte) {
                 (At::Start, b'{') => self.at = At::Key,
                 (At::Key, b'"') | (At::Value, _) | (At::Item, _)
-                    if !(self.at == At::Item && byte == b']') && !(self.at == At::Value && self.opens_data(byte)) =>
+                    if !(self.at == At::Item && byte == b']')
+                        && !(self.at == At::Value && self.opens_data(byte)) =>
                 {
                     self.length = 0;
                     self.inside = match byte {
@@ -187,7 +195,9 @@ impl Pages {
                         at += step + 1;
                         self.inside = match rest.get(step) {
                             Some(b'"') => Inside::Text { escaped: false, depth, open },
-                            Some(byte) if *byte == open => Inside::Brackets { depth: depth.saturating_add(1), open },
+                            Some(byte) if *byte == open => {
+                                Inside::Brackets { depth: depth.saturating_add(1), open }
+                            }
                             _ if depth == 1 => Inside::Nothing,
                             _ => Inside::Brackets { depth: depth - 1, open },
                         };
@@ -250,14 +260,16 @@ impl Pages {
                     Some(b'{') => Kind::Record,
                     _ => Kind::Malformed(Reason::NotAnObject),
                 };
-                let bytes = if self.length > self.most { bytes.slice(..bytes.len().min(HEAD_BYTES)) } else { bytes };
+                let bytes =
+                    if self.length > self.most { bytes.slice(..bytes.len().min(HEAD_BYTES)) } else { bytes };
                 self.wrong |= bytes.is_empty();
                 self.at = At::AfterItem;
                 take(Item { bytes, kind });
             }
             _ => {
                 self.at = At::AfterValue;
-                let value = if self.length > MOST_FRAME as u64 { None } else { serde_json::from_slice(&bytes).ok() };
+                let value =
+                    if self.length > MOST_FRAME as u64 { None } else { serde_json::from_slice(&bytes).ok() };
                 match (self.key.as_slice(), value) {
                     (b"has_more", Some(Value::Bool(more))) => self.frame.has_more = Some(more),
                     (b"first_id", Some(Value::String(id))) => self.frame.first_id = Some(id),

@@ -142,7 +142,13 @@ pub struct Walk {
 
 impl Walk {
     /// A walk that has not begun.
-    pub(super) fn new(task: Task, types: Option<Vec<String>>, order: Order, from: Micros, to: Micros) -> Self {
+    pub(super) fn new(
+        task: Task,
+        types: Option<Vec<String>>,
+        order: Order,
+        from: Micros,
+        to: Micros,
+    ) -> Self {
         let whole = Slice { from, to };
         Self {
             task,
@@ -237,12 +243,17 @@ impl Position {
         let begun = walk.begun.unwrap_or(now);
         match task {
             Task::Window => {
-                self.high = self.high.max(walk.settled.map_or(walk.whole.to, |settled| settled.min(walk.whole.to)));
+                self.high =
+                    self.high.max(walk.settled.map_or(walk.whole.to, |settled| settled.min(walk.whole.to)));
                 self.reread = self.high.min(begun.before(rules.lag + rules.overlap)).max(self.start);
             }
             Task::Tail => {}
             Task::Pass(name) => {
-                let every = rules.passes.iter().find(|rule| rule.name == *name).map_or(Duration::ZERO, |rule| rule.every);
+                let every = rules
+                    .passes
+                    .iter()
+                    .find(|rule| rule.name == *name)
+                    .map_or(Duration::ZERO, |rule| rule.every);
                 if let Some(pass) = self.passes.iter_mut().find(|pass| pass.name == *name) {
                     pass.due = begun.after(every);
                 }

@@ -118,7 +118,12 @@ impl Reader {
     /// # Errors
     ///
     /// The position was made under other filters, or by another version.
-    pub(super) fn new(rules: Rules, kept: Option<Position>, now: Now, mut random: Rng) -> Result<Self, Fault> {
+    pub(super) fn new(
+        rules: Rules,
+        kept: Option<Position>,
+        now: Now,
+        mut random: Rng,
+    ) -> Result<Self, Fault> {
         let position = match kept {
             None => Position::first(&rules, now.wall),
             Some(kept) => {
@@ -276,7 +281,12 @@ impl Reader {
     /// # Errors
     ///
     /// The ids of delivered records cannot be read; the request is to be made again.
-    pub(super) fn piece(&mut self, piece: &Bytes, known: &mut dyn Known, now: Now) -> Result<Option<Portion>, Fault> {
+    pub(super) fn piece(
+        &mut self,
+        piece: &Bytes,
+        known: &mut dyn Known,
+        now: Now,
+    ) -> Result<Option<Portion>, Fault> {
         let server = self.server_now(now);
         let Some(page) = &mut self.page else { return Ok(None) };
         if page.head.status != 200 {
@@ -292,7 +302,8 @@ impl Reader {
             if look.kind.as_deref() == Some("org_compliance_api_settings_updated") {
                 tracing::warn!(request = %page.request_id, "the settings of the Compliance API were changed; see that recording is still on");
             }
-            if let (Some("compliance_api_accessed"), Some(request)) = (look.kind.as_deref(), look.request_id.as_deref())
+            if let (Some("compliance_api_accessed"), Some(request)) =
+                (look.kind.as_deref(), look.request_id.as_deref())
                 && let Some(took) = self.canary.saw(request, server)
             {
                 self.watch.canary.set(took.as_secs());
@@ -308,7 +319,8 @@ impl Reader {
                 page.tally.duplicates += 1;
                 continue;
             }
-            if let Some(created) = row.created.filter(|created| is_late(&page.task, *created, &self.position)) {
+            if let Some(created) = row.created.filter(|created| is_late(&page.task, *created, &self.position))
+            {
                 let lateness = server.since(created);
                 page.tally.late += 1;
                 page.tally.lateness = page.tally.lateness.max(lateness.as_secs());
@@ -411,7 +423,11 @@ impl Reader {
             self.watch.most_lateness.raise(after.lateness);
             let horizon = self.rules.passes.iter().map(|pass| pass.depth).max().unwrap_or(self.rules.overlap);
             if Duration::from_secs(after.lateness) > horizon / 2 {
-                tracing::warn!(rows = late, seconds = after.lateness, "rows came later than half of what is read again; let `reconcile` reach farther back");
+                tracing::warn!(
+                    rows = late,
+                    seconds = after.lateness,
+                    "rows came later than half of what is read again; let `reconcile` reach farther back"
+                );
             }
         }
     }
@@ -472,7 +488,11 @@ fn fits(kept: &Position, rules: &Rules) -> Result<(), Fault> {
                   `anthropic-ecs state reset`, and set `since` to where they should begin";
     if kept.version != VERSION {
         let cause = format!("the kept position has form {}, and this version knows {VERSION}", kept.version);
-        return Err(Fault::new(FaultKind::Unusable, cause, "run the version that made it, or `anthropic-ecs state reset`"));
+        return Err(Fault::new(
+            FaultKind::Unusable,
+            cause,
+            "run the version that made it, or `anthropic-ecs state reset`",
+        ));
     }
     match kept.filters.difference(&rules.filters) {
         None => Ok(()),

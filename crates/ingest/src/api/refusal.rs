@@ -87,62 +87,123 @@ pub(super) fn classify(head: &Head, body: &[u8], rules: &Rules, cursor: bool) ->
     match head.status {
         429 => (
             Action::Throttled(head.retry_after),
-            fault(FaultKind::Throttled, "nothing is to be done; lower `budget_share` if other readers suffer"),
+            fault(
+                FaultKind::Throttled,
+                "nothing is to be done; lower `budget_share` if other readers suffer",
+            ),
         ),
-        401 => (Action::Credentials(PROBE), fault(FaultKind::Unauthenticated, "renew the key; if it stands in `api_key_file`, put the new one there, and it is taken within a minute")),
+        401 => (
+            Action::Credentials(PROBE),
+            fault(
+                FaultKind::Unauthenticated,
+                "renew the key; if it stands in `api_key_file`, put the new one there, and it is taken within a minute",
+            ),
+        ),
         // A list route that is not found means that we are nobody: no key, or one of the wrong kind.
-        404 => (Action::Credentials(PROBE), fault(FaultKind::Unauthenticated, "see that `base_url` is right, and that the key is a Compliance Access Key or an Admin API key")),
+        404 => (
+            Action::Credentials(PROBE),
+            fault(
+                FaultKind::Unauthenticated,
+                "see that `base_url` is right, and that the key is a Compliance Access Key or an Admin API key",
+            ),
+        ),
         403 if has("outside this api key's scope") => {
             let named = rules.filters.organization_ids.iter().find(|id| message.contains(id.as_str()));
-            match named.or(rules.filters.organization_ids.first().filter(|_| rules.filters.organization_ids.len() == 1)) {
+            match named.or(rules
+                .filters
+                .organization_ids
+                .first()
+                .filter(|_| rules.filters.organization_ids.len() == 1))
+            {
                 Some(id) => (
                     Action::DropOrganization(id.clone()),
-                    fault(FaultKind::Forbidden, "take that organization out of `organization_ids`, or use a key that covers it"),
+                    fault(
+                        FaultKind::Forbidden,
+                        "take that organization out of `organization_ids`, or use a key that covers it",
+                    ),
                 ),
-                None => (Action::Pause(SLOW_PROBE), fault(FaultKind::Forbidden, "use a key that covers all of `organization_ids`")),
+                None => (
+                    Action::Pause(SLOW_PROBE),
+                    fault(FaultKind::Forbidden, "use a key that covers all of `organization_ids`"),
+                ),
             }
         }
         403 => (
             Action::Credentials(SLOW_PROBE),
-            fault(FaultKind::Forbidden, "make a new key with the scope read:compliance_activities (or read:org_audit); an Admin API key made before the Compliance API was enabled never has it"),
+            fault(
+                FaultKind::Forbidden,
+                "make a new key with the scope read:compliance_activities (or read:org_audit); an Admin API key made before the Compliance API was enabled never has it",
+            ),
         ),
         400 if has("is not enabled for this organization") => (
             Action::Pause(SLOW_PROBE),
-            fault(FaultKind::Blocked, "enable the Compliance API in the organization's settings; what happens until then is never recorded"),
+            fault(
+                FaultKind::Blocked,
+                "enable the Compliance API in the organization's settings; what happens until then is never recorded",
+            ),
         ),
         400 if has("not one of the permitted values") => {
             let filters = &rules.filters;
             let passes = rules.passes.iter().filter_map(|pass| pass.types.as_ref()).flatten();
             let known = filters.activity_types.iter().chain(&filters.exclude_activity_types).chain(passes);
             match known.filter(|name| message.contains(name.as_str())).max_by_key(|name| name.len()) {
-                Some(name) => (Action::DropType(name.clone()), fault(FaultKind::Unusable, "take that type out of the configuration")),
-                None => (Action::Pause(SLOW_PROBE), fault(FaultKind::Blocked, "take the type that is not known out of the configuration")),
+                Some(name) => (
+                    Action::DropType(name.clone()),
+                    fault(FaultKind::Unusable, "take that type out of the configuration"),
+                ),
+                None => (
+                    Action::Pause(SLOW_PROBE),
+                    fault(FaultKind::Blocked, "take the type that is not known out of the configuration"),
+                ),
             }
         }
-        400 if has("unknown query parameter") && has("order") => {
-            (Action::DropOrder, fault(FaultKind::Missing, "nothing is to be done; windows are read backwards"))
-        }
+        400 if has("unknown query parameter") && has("order") => (
+            Action::DropOrder,
+            fault(FaultKind::Missing, "nothing is to be done; windows are read backwards"),
+        ),
         400 if cursor && (has("after_id") || has("activity_id") || has("pagination cursor")) => (
             Action::DropCursor,
-            fault(FaultKind::Missing, "nothing is to be done; the window is read again from the last row's time"),
+            fault(
+                FaultKind::Missing,
+                "nothing is to be done; the window is read again from the last row's time",
+            ),
         ),
         400 if has("limit") && !has("rate limit") => {
             (Action::Shrink, fault(FaultKind::TooLarge, "nothing is to be done; pages are made smaller"))
         }
-        400 if has("order") => {
-            (Action::DropOrder, fault(FaultKind::Missing, "nothing is to be done; windows are read backwards"))
-        }
+        400 if has("order") => (
+            Action::DropOrder,
+            fault(FaultKind::Missing, "nothing is to be done; windows are read backwards"),
+        ),
         413 => (Action::Shrink, fault(FaultKind::TooLarge, "nothing is to be done; pages are made smaller")),
         500 if head.should_retry == Some(false) => (
             Action::Isolate,
-            fault(FaultKind::Unreachable, "the window is read in smaller parts; if it stays, show the vendor the request id"),
+            fault(
+                FaultKind::Unreachable,
+                "the window is read in smaller parts; if it stays, show the vendor the request id",
+            ),
         ),
-        500..=599 => (Action::Again, fault(FaultKind::Unreachable, "nothing is to be done unless it stays; see the vendor's status page")),
-        300..=399 => (Action::Pause(SLOW_PROBE), fault(FaultKind::Unreachable, "set `base_url` to where the API really is; redirects are not followed, they would carry the key along")),
+        500..=599 => (
+            Action::Again,
+            fault(
+                FaultKind::Unreachable,
+                "nothing is to be done unless it stays; see the vendor's status page",
+            ),
+        ),
+        300..=399 => (
+            Action::Pause(SLOW_PROBE),
+            fault(
+                FaultKind::Unreachable,
+                "set `base_url` to where the API really is; redirects are not followed, they would carry the key along",
+            ),
+        ),
         200..=299 => (Action::Again, fault(FaultKind::Unreachable, "see what answers at `base_url`")),
         _ => (
             Action::Pause(SLOW_PROBE),
-            fault(FaultKind::Blocked, "this is a fault of the program, or the API has changed: report it with the request id"),
+            fault(
+                FaultKind::Blocked,
+                "this is a fault of the program, or the API has changed: report it with the request id",
+            ),
         ),
     }
 }

@@ -14,7 +14,8 @@ fn answer(status: u16, kind: &str, message: &str) -> (Action, Fault) {
     let body = serde_json::json!({"error": {"type": kind, "message": message}}).to_string();
     let head = Head { status, request_id: Some("req_1".into()), ..Head::default() };
     let plain = classify(&head, body.as_bytes(), &rules(), true);
-    let body = serde_json::json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": null});
+    let body =
+        serde_json::json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": null});
     assert_eq!(classify(&head, body.to_string().as_bytes(), &rules(), true), plain);
     plain
 }

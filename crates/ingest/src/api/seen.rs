@@ -139,7 +139,10 @@ impl SeenStore {
                 }
                 let many = by_id.len().map_err(storage)? > self.most;
                 let Some((hour, _)) = first(&by_hour)?.filter(|_| many) else { break };
-                tracing::warn!(most = self.most, "too many ids of delivered records; the oldest are forgotten, a re-read may deliver their records again");
+                tracing::warn!(
+                    most = self.most,
+                    "too many ids of delivered records; the oldest are forgotten, a re-read may deliver their records again"
+                );
                 oldest = hour + 1;
             }
         }
@@ -172,7 +175,11 @@ impl Lookup {
 
 fn storage(error: impl Into<redb::Error>) -> Fault {
     let error = error.into();
-    Fault::new(FaultKind::Storage, format!("the ids of delivered records: {error}"), "look at the disk of `state.path`")
+    Fault::new(
+        FaultKind::Storage,
+        format!("the ids of delivered records: {error}"),
+        "look at the disk of `state.path`",
+    )
 }
 
 #[cfg(test)]

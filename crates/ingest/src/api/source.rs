@@ -87,7 +87,12 @@ impl ComplianceApiSource {
         Self::with_clock(settings, folder, Clock::new(Micros::now), Rng::new())
     }
 
-    pub(super) fn with_clock(settings: &Settings, folder: &Path, clock: Clock, random: Rng) -> Result<Self, Fault> {
+    pub(super) fn with_clock(
+        settings: &Settings,
+        folder: &Path,
+        clock: Clock,
+        random: Rng,
+    ) -> Result<Self, Fault> {
         for warning in settings.warnings() {
             tracing::warn!("{warning}");
         }
@@ -209,7 +214,8 @@ impl Source for ComplianceApiSource {
             return Ok(());
         };
         let ended = self.pending.iter().take_while(|pending| pending.batch <= last).count();
-        let seen: Vec<Seen> = self.pending.iter().take(ended).flat_map(|pending| pending.seen.iter().copied()).collect();
+        let seen: Vec<Seen> =
+            self.pending.iter().take(ended).flat_map(|pending| pending.seen.iter().copied()).collect();
         let positions: Vec<&Position> =
             self.pending.iter().take(ended).filter_map(|pending| pending.position.as_deref()).collect();
         let lines = positions.iter().flat_map(|position| position.outbox.iter().cloned()).collect();
@@ -293,7 +299,11 @@ pub async fn probe(settings: &Settings) -> Result<String, Fault> {
             Event::Piece(piece) if body.len() < 1 << 20 => body.extend_from_slice(&piece),
             Event::Piece(_) => {}
             Event::Broke(_, cause) => {
-                return Err(Fault::new(FaultKind::Unreachable, cause, "see that the API can be reached from here"));
+                return Err(Fault::new(
+                    FaultKind::Unreachable,
+                    cause,
+                    "see that the API can be reached from here",
+                ));
             }
             Event::End => break,
         }
@@ -307,6 +317,7 @@ pub async fn probe(settings: &Settings) -> Result<String, Fault> {
         });
     }
     let whose = answer.organization.map_or_else(String::new, |id| format!(", organization {id}"));
-    let left = answer.remaining.map_or_else(String::new, |left| format!(", {left} requests left this minute"));
+    let left =
+        answer.remaining.map_or_else(String::new, |left| format!(", {left} requests left this minute"));
     Ok(format!("{} lets us read activities{whose}{left}", rules.filters.base_url))
 }

@@ -93,9 +93,10 @@ impl<'de> Deserialize<'de> for Running {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wrong = || serde::de::Error::custom("this is no state of a SHA-256");
         let text = String::deserialize(deserializer)?;
-        let digits = text.as_bytes().chunks_exact(2).map(|pair| {
-            std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        });
+        let digits = text
+            .as_bytes()
+            .chunks_exact(2)
+            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
         let bytes: Vec<u8> = digits.collect::<Option<_>>().ok_or_else(wrong)?;
         let state = SerializedState::<Sha256>::try_from(bytes.as_slice()).map_err(|_| wrong())?;
         Sha256::deserialize(&state).map(Self).map_err(|_| wrong())

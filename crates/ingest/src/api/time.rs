@@ -46,9 +46,7 @@ impl Micros {
     pub fn parse(text: &str) -> Option<Self> {
         let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_micros());
         zoned
-            .or_else(|_| {
-                text.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_micros())
-            })
+            .or_else(|_| text.parse::<NaiveDateTime>().map(|time| time.and_utc().timestamp_micros()))
             .ok()
             .map(Self)
     }
@@ -92,7 +90,12 @@ mod tests {
 
     #[test]
     fn every_form_of_a_time_is_the_same_time() {
-        let same = ["2026-04-10T08:09:10Z", "2026-04-10T08:09:10.000+00:00", "2026-04-10T08:09:10.000000", "2026-04-10T10:09:10+02:00"];
+        let same = [
+            "2026-04-10T08:09:10Z",
+            "2026-04-10T08:09:10.000+00:00",
+            "2026-04-10T08:09:10.000000",
+            "2026-04-10T10:09:10+02:00",
+        ];
         for text in same {
             assert_eq!(Micros::parse(text), Some(Micros(1_775_808_550_000_000)), "{text}");
         }

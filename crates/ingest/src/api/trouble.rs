@@ -39,7 +39,8 @@ impl Reader {
         if self.strikes >= 1 {
             // Once more did not help: around it, by the last row's time.
             let mut walk = page.walk.clone();
-            walk.tally = self.position.walk(&page.task).map_or_else(Default::default, |kept| kept.tally.clone());
+            walk.tally =
+                self.position.walk(&page.task).map_or_else(Default::default, |kept| kept.tally.clone());
             walk.restart();
             if let Some(kept) = self.position.walk_mut(&page.task) {
                 *kept = walk;
@@ -60,7 +61,8 @@ impl Reader {
         }
         let wait = doubled(self.strikes, &mut self.random);
         self.not_before = self.not_before.max(now.steady + wait);
-        let mut fault = Fault::new(FaultKind::Unreachable, cause, "see that the API can be reached from here");
+        let mut fault =
+            Fault::new(FaultKind::Unreachable, cause, "see that the API can be reached from here");
         fault.retry_after = Some(wait);
         fault
     }
@@ -153,7 +155,11 @@ impl Reader {
             let left = walk.types.clone();
             walk.restart();
             if let Task::Pass(pass) = task {
-                self.rules.passes.iter_mut().filter(|rule| rule.name == *pass).for_each(|rule| rule.types.clone_from(&left));
+                self.rules
+                    .passes
+                    .iter_mut()
+                    .filter(|rule| rule.name == *pass)
+                    .for_each(|rule| rule.types.clone_from(&left));
             }
             return Ok(());
         }
