@@ -1,0 +1,437 @@
+//! The traps of the feed, one test each, named after its number. Those about routes that this source does not read are
+//! held against what they mean for the feed. Traps 10, 11, 12 and 21 stand beside the code that knows about them.
+
+use serde_json::{Value, json};
+use simulator::api::{CursorStyle, Place};
+
+use super::super::query::Order;
+use super::*;
+
+const NO_PASSES: &str = "reconcile";
+
+fn calm(seed: u64, extra: Value) -> World {
+    let mut all = json!({NO_PASSES: [], "initial_lookback": "1h"});
+    all.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    World::new(silent(seed), all)
+}
+
+/// So many rows a minute apart, the newest `ago` before now.
+fn rows(world: &mut World, count: i64, ago: i64) -> Vec<String> {
+    let now = world.now;
+    (0..count).rev().map(|at| world.add(now - ago - at * MINUTE, now - ago - at * MINUTE + SECOND)).collect()
+}
+
+#[test]
+fn trap_01_default_order() {
+    let mut world = calm(1, json!({"page_size": 3}));
+    rows(&mut world, 10, 5 * MINUTE);
+    world.run(MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    let late = world.now;
+    world.add(late, late + SECOND);
+    world.run(5 * MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0], "new rows are seen after a restart of the walk");
+    for (_, query, _) in &world.requests {
+        assert!(query.contains("&order=asc"), "order is said in every request: {query}");
+    }
+}
+
+#[test]
+fn trap_02_wrong_pages_first_id() {
+    let mut world = calm(2, json!({"page_size": 3, "overlap": "0s"}));
+    rows(&mut world, 30, 5 * MINUTE);
+    world.run(MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    let before = world.requests.len();
+    world.run(MINUTE);
+    // The next run begins where the last one ended, not at its first page.
+    assert!(world.requests.len() <= before + 2, "{} requests for nothing", world.requests.len() - before);
+    let line = &world.disk.lines[0];
+    assert_ne!(line.first_cursor, line.last_cursor);
+    let last = world.requests[before - 1].1.clone();
+    assert!(last.contains("after_id="), "{last}");
+}
+
+#[test]
+fn trap_03_high_water_mark_from_the_head() {
+    // Backwards, as where `order` is unknown, and a crash after each page.
+    for pages in 0..12 {
+        let mut simulator = silent(3);
+        simulator.knows_order = false;
+        let mut world =
+            World::new(simulator, json!({"page_size": 3, NO_PASSES: [], "initial_lookback": "1h"}));
+        rows(&mut world, 30, 5 * MINUTE);
+        while world.requests.len() < pages {
+            world.run(SECOND / 10);
+        }
+        let kept = world.disk.position.as_deref().map(|text| serde_json::from_str::<Position>(text).unwrap());
+        if world.sink.len() < 30
+            && let Some(kept) = kept
+        {
+            assert_eq!(kept.high, kept.start, "the mark stays until the walk has ended");
+        }
+        world.crash();
+        world.run(5 * MINUTE);
+        assert_eq!(world.missing(), [] as [String; 0], "crash after {pages} pages");
+        assert_eq!(world.reader.order, Order::Desc);
+    }
+}
+
+#[test]
+fn trap_04_watermark_of_the_newest_row() {
+    let mut world = calm(4, json!({"page_size": 2}));
+    let time = world.now - 5 * MINUTE;
+    for number in 0..9 {
+        world.simulation.add_at("claude_chat_created", Place { created: time, number: number * 100 }, time);
+    }
+    world.run(MINUTE);
+    // Rows with the very same time as the newest, before it and behind it in order, come later.
+    let late = world.now + 10 * SECOND;
+    for number in [50, 950] {
+        world.simulation.add_at("claude_chat_created", Place { created: time, number }, late);
+    }
+    world.run(3 * MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    assert_eq!(world.sink.len(), 11);
+}
+
+#[test]
+fn trap_05_upper_bound_at_now() {
+    // Our clock is ten minutes fast, and a row comes a minute after its time.
+    for skew in [10 * MINUTE, -10 * MINUTE, 0] {
+        let mut world =
+            World::skewed(silent(5), json!({NO_PASSES: [], "overlap": "0s", "initial_lookback": "1h"}), skew);
+        for _ in 0..30 {
+            let now = world.now;
+            world.add(now, now + 55 * SECOND);
+            world.run(20 * SECOND);
+        }
+        world.run(20 * MINUTE);
+        assert_eq!(world.missing(), [] as [String; 0], "skew {skew}");
+    }
+    // Without a date in any answer only our own clock is left; it must not be asked for more than it says.
+    let mut world = calm(5, json!({}));
+    world.simulation.settings().date = None;
+    let now = world.now;
+    world.add(now, now + 55 * SECOND);
+    world.run(5 * MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0]);
+}
+
+#[test]
+fn trap_06_cursor_only_tailing() {
+    let mut world = World::new(
+        silent(6),
+        json!({"tail": "5s", "overlap": "1m", "reconcile": [{"every": "1h", "depth": "4h"}], "initial_lookback": "1h"}),
+    );
+    for _ in 0..20 {
+        let now = world.now;
+        world.add(now - 30 * SECOND, now);
+        // An hour late, behind every cursor and every window.
+        world.add(now - HOUR / 2, now + HOUR / 2);
+        world.run(MINUTE);
+    }
+    world.run(4 * HOUR);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    assert_eq!(world.repeats(), 0);
+    let late: u64 = world.disk.lines.iter().map(|line| line.late).sum();
+    assert_eq!(late, 20, "late finds are counted");
+    assert!(world.disk.lines.iter().any(|line| line.lateness_seconds > 1_800));
+}
+
+#[test]
+fn trap_07_null_or_missing_fields() {
+    let mut world = calm(7, json!({"page_size": 5}));
+    rows(&mut world, 20, 5 * MINUTE);
+    // Full pages do not say whether there is more.
+    world.mischief = Box::new(|_, _, reply| {
+        reply.edit(|page| {
+            page.as_object_mut().unwrap().remove("has_more");
+        });
+    });
+    world.run(MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0], "a missing has_more ends nothing");
+    let position: Position = serde_json::from_str(world.disk.position.as_deref().unwrap()).unwrap();
+    assert!(position.high > position.start && position.walks.is_empty());
+    let line = world.disk.lines.iter().find(|line| line.records > 0).unwrap();
+    assert!(line.last_cursor.is_some(), "an empty last page takes no cursor away");
+    // An empty page with no cursors moves nothing back.
+    let before = world.reader.position.high;
+    world.run(30 * MINUTE);
+    assert!(world.reader.position.high > before);
+    // More, and no way to it.
+    let mut world = calm(7, json!({"page_size": 5}));
+    rows(&mut world, 20, 5 * MINUTE);
+    world.mischief = Box::new(|number, _, reply| {
+        reply.edit(|page| match number {
+            1 => page["last_id"] = Value::Null,
+            4 | 5 => (page["last_id"], page["has_more"]) = ("stuck".into(), true.into()),
+            _ => {}
+        });
+    });
+    world.run(5 * MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    assert!(world.faults.iter().any(|fault| fault.cause.contains("no new cursor")));
+}
+
+#[test]
+fn trap_08_checkpoint_before_durability() {
+    let mut world = calm(8, json!({"page_size": 3, "exclude_activity_types": ["claude_project_created"]}));
+    world.prompt = false;
+    rows(&mut world, 30, 5 * MINUTE);
+    for _ in 0..30 {
+        // What was given and not delivered when the process ends is given again.
+        world.crash();
+        world.run(SECOND / 2);
+    }
+    world.run(5 * MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    // A position answers only the question it was made for.
+    let other =
+        config(json!({NO_PASSES: [], "exclude_activity_types": ["claude_chat_created"]})).validate().unwrap();
+    let fault = world.restart(other).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unusable);
+    assert!(fault.cause.contains("was [claude_project_created] and is [claude_chat_created]"), "{fault}");
+    assert!(fault.remedy.contains("state reset"), "{fault}");
+}
+
+#[test]
+fn trap_09_last_write_wins_on_re_reads() {
+    let mut world = calm(9, json!({}));
+    let now = world.now;
+    world.simulation.add("claude_file_uploaded", now - 3 * MINUTE, now - 3 * MINUTE);
+    world.run(MINUTE);
+    let first = world.first.clone();
+    // From now on all names are gone, retroactively; the overlap reads the row again.
+    world.mischief = Box::new(|_, _, reply| {
+        reply.edit(|page| {
+            for row in page["data"].as_array_mut().unwrap() {
+                row["filename"] = Value::Null;
+            }
+        });
+    });
+    world.run(10 * MINUTE);
+    assert!(world.disk.lines.iter().map(|line| line.duplicates).sum::<u64>() > 3, "it was read again");
+    assert_eq!((world.repeats(), &world.first), (0, &first), "and never given again");
+}
+
+#[test]
+fn trap_13_feedback() {
+    let mut simulator = silent(13);
+    simulator.own_reads = Some(SECOND);
+    let mut world = World::new(simulator, json!({"tail": "30s", "initial_lookback": "1h"}));
+    world.run(30 * MINUTE);
+    let before = world.requests.len();
+    world.run(HOUR);
+    let requests = world.requests.len() - before;
+    assert!(
+        (60..=190).contains(&requests),
+        "{requests} requests in a quiet hour; the timers allow 60 and 120"
+    );
+}
+
+#[test]
+fn trap_14_short_page_is_no_end() {
+    let mut simulator = silent(14);
+    simulator.cursors = CursorStyle::RawIds;
+    let mut world = World::new(simulator, json!({"page_size": 10, NO_PASSES: [], "initial_lookback": "1h"}));
+    rows(&mut world, 30, 5 * MINUTE);
+    // Pages are cut short, and say that there is more.
+    world.mischief = Box::new(|number, _, reply| {
+        reply.edit(|page| {
+            let rows = page["data"].as_array_mut().unwrap();
+            let keep = 1 + number % 3;
+            if rows.len() > keep {
+                rows.truncate(keep);
+                page["last_id"] = rows[keep - 1]["id"].clone();
+                page["has_more"] = true.into();
+            }
+        });
+    });
+    world.run(MINUTE);
+    assert_eq!((world.missing().len(), world.sink.len()), (0, 30));
+}
+
+#[test]
+fn trap_15_parked_cursors() {
+    let mut simulator = silent(15);
+    simulator.cursor_lifetime = Some(24 * HOUR);
+    let mut world = World::new(simulator, json!({"page_size": 3, NO_PASSES: [], "initial_lookback": "1h"}));
+    rows(&mut world, 30, 5 * MINUTE);
+    while world.sink.len() < 9 {
+        world.run(SECOND / 10);
+    }
+    // The process is away for three days; its cursor is void then.
+    world.crash();
+    world.pass(72 * HOUR);
+    world.run(5 * MINUTE);
+    assert!(world.requests.iter().any(|(_, _, status)| *status == 400), "the old cursor was refused");
+    assert_eq!(world.missing(), [] as [String; 0]);
+    let reread = world.disk.lines[0].duplicates;
+    assert!(
+        reread <= 3,
+        "{reread} rows again: the walk goes on from the last row's time, not from its start"
+    );
+}
+
+#[test]
+fn trap_16_rows_that_come_to_an_old_time() {
+    // Days late, as for Anthropic's own access: found by the five-day pass, by its types alone.
+    let mut world = World::new(silent(16), json!({"initial_lookback": "1h"}));
+    let now = world.now;
+    world.simulation.add("anthropic_access", now - MINUTE, now + 50 * HOUR);
+    world.run(80 * HOUR);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    let passes: Vec<_> = world.disk.lines.iter().filter(|line| line.late > 0).collect();
+    assert_eq!(passes.len(), 1);
+    assert!(passes[0].query.contains("activity_types[]=anthropic_access"), "{}", passes[0].query);
+}
+
+#[test]
+fn trap_17_sorting_or_deduping_by_timestamp() {
+    for limit in [1, 2, 7, 5_000] {
+        for knows_order in [true, false] {
+            let mut simulator = silent(17);
+            simulator.knows_order = knows_order;
+            simulator.cursors = if limit == 7 { CursorStyle::RawIds } else { CursorStyle::Opaque };
+            let mut world =
+                World::new(simulator, json!({"page_size": limit, NO_PASSES: [], "initial_lookback": "1h"}));
+            let time = world.now - 5 * MINUTE;
+            for number in 0..40 {
+                world.simulation.add_at("claude_chat_created", Place { created: time, number }, time);
+            }
+            world.run(3 * MINUTE);
+            assert_eq!(
+                (world.missing().len(), world.sink.len(), world.repeats()),
+                (0, 40, 0),
+                "limit {limit}"
+            );
+        }
+    }
+}
+
+#[test]
+fn trap_18_records_are_not_taken_apart() {
+    // Whatever is inside a row, cut or not, valid or not, goes on byte for byte.
+    let mut world = calm(18, json!({}));
+    let inside = r#"{"id":"activity_x","created_at":"2026-10-06T11:50:00+00:00","input":"{\"cut\": \"of","n":1e999,"s":"\ud800"}"#;
+    let body = format!(r#"{{"data":[{inside}],"has_more":false,"first_id":"a","last_id":"a"}}"#);
+    world.mischief = Box::new(move |number, _, reply| {
+        if number == 0 {
+            reply.body = body.clone().into_bytes();
+        }
+    });
+    world.run(MINUTE / 2);
+    let all: Vec<&[u8]> =
+        world.first.values().map(Vec::as_slice).chain(world.malformed.iter().map(Vec::as_slice)).collect();
+    assert_eq!(all, [inside.as_bytes()]);
+}
+
+#[test]
+fn trap_19_offsets_in_queries() {
+    let mut world =
+        calm(19, json!({"page_size": 2, "since": "2026-10-06T08:00:00+02:00", "initial_lookback": null}));
+    rows(&mut world, 5, 5 * MINUTE);
+    world.run(10 * MINUTE);
+    for (_, query, status) in &world.requests {
+        assert!(!query.contains('+') && *status == 200, "{query}");
+    }
+    assert!(world.requests[0].1.contains("created_at.gte=2026-10-06T06:00:00Z"));
+    assert_eq!(world.missing(), [] as [String; 0]);
+}
+
+#[test]
+fn trap_20_swallowed_failures() {
+    let mut world = calm(20, json!({"page_size": 100}));
+    let ids = rows(&mut world, 30, 5 * MINUTE);
+    let bad = ids[13].clone();
+    // One row makes every page with it fail for good; for two hours.
+    let healed = world.now + 2 * HOUR;
+    let now = std::rc::Rc::new(std::cell::Cell::new(world.now));
+    let clock = std::rc::Rc::clone(&now);
+    let name = bad.clone();
+    world.mischief = Box::new(move |_, _, reply| {
+        if clock.get() < healed && String::from_utf8_lossy(&reply.body).contains(&name) {
+            reply.refuse(500, "api_error", "Internal server error");
+            reply.headers.insert("x-should-retry".into(), "false".into());
+        }
+    });
+    for _ in 0..60 {
+        now.set(world.now);
+        world.run(MINUTE);
+    }
+    assert_eq!(world.missing(), [bad.clone()], "all others pass it by");
+    let kept: Position = serde_json::from_str(world.disk.position.as_deref().unwrap()).unwrap();
+    assert_eq!(kept.gaps.len(), 1, "and it is kept: {:?}", kept.gaps);
+    world.crash();
+    for _ in 0..90 {
+        now.set(world.now);
+        world.run(MINUTE);
+    }
+    assert_eq!(world.missing(), [] as [String; 0]);
+    assert!(world.reader.position.gaps.is_empty());
+    assert!(world.disk.lines.iter().any(|line| line.kind == "gap" && line.new == 1));
+}
+
+#[test]
+fn trap_20_an_undecodable_record_spoils_only_itself() {
+    let mut world = calm(20, json!({}));
+    rows(&mut world, 5, 5 * MINUTE);
+    world.mischief = Box::new(|number, _, reply| {
+        let text = String::from_utf8(reply.body.clone()).unwrap();
+        if number < 3 {
+            reply.body = text
+                .replacen("\"data\":[", "\"data\":[17,{\"id\":\"bad\\escape\",\"x\":nope},", 1)
+                .into_bytes();
+        }
+    });
+    world.run(20 * MINUTE);
+    assert_eq!(world.missing(), [] as [String; 0]);
+    assert_eq!(world.malformed.len(), 2, "given once, though read three times: {:?}", world.malformed);
+}
+
+#[test]
+fn trap_22_key_ids_are_joined_on_nothing() {
+    // Our own rows are known by request id; a new key in between changes nothing.
+    let mut simulator = silent(22);
+    simulator.own_reads = Some(SECOND);
+    let mut world = World::new(simulator, json!({"initial_lookback": "1h"}));
+    world.run(30 * MINUTE);
+    let watch = world.reader.watch();
+    let seconds = watch.canary.get();
+    assert!((60..600).contains(&seconds), "own rows take a window and a poll to come back: {seconds}");
+    let kept = world.disk.position.clone().unwrap();
+    assert!(!kept.contains("sk-ant") && !kept.contains("apikey_"), "no key in the position: {kept}");
+}
+
+#[test]
+fn trap_23_every_row_counts() {
+    let mut world = calm(23, json!({"page_size": 4}));
+    let ids = rows(&mut world, 10, 5 * MINUTE);
+    world.run(20 * SECOND);
+    let line = &world.disk.lines[0];
+    assert_eq!((line.records, line.new, line.duplicates, line.pages, line.without_id), (10, 10, 0, 3, 0));
+    let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    use sha2::Digest;
+    assert_eq!(line.ids_sha256, crate::checkpoint::hex(&sha2::Sha256::digest(text)));
+    assert_eq!(line.request_ids.len(), 3);
+}
+
+#[test]
+fn trap_24_keys_of_several_organizations() {
+    // Two readers of the same rows on one sink: each id comes twice, and the sink's create takes it once.
+    let simulator = silent(24);
+    let (mut one, mut two) = (World::new(simulator.clone(), json!({})), World::new(simulator, json!({})));
+    for world in [&mut one, &mut two] {
+        rows(world, 20, 5 * MINUTE);
+        world.run(5 * MINUTE);
+    }
+    assert_eq!(one.sink, two.sink);
+    // A key of another organization does not go on from this position.
+    let mut head = Head { status: 200, organization: Some("other".into()), ..Head::default() };
+    let at = one.at();
+    let fault = one.reader.head(head.clone(), at).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unusable, "{fault}");
+    head.organization = None;
+    one.reader.head(head, at).unwrap();
+}
