@@ -6,7 +6,6 @@ use std::{env, fs};
 
 use simulator::Random;
 
-use crate::live_server::run_id;
 use crate::say;
 
 /// The value of a variable that is set to something.
@@ -51,12 +50,26 @@ pub(crate) fn program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let built =
             variable("DELIVERY_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_anthropic-ecs").into());
-        let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("delivery-program");
-        let new = copy.with_extension(run_id());
-        fs::copy(&built, &new).unwrap();
-        fs::rename(new, &copy).unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_old_copies(folder);
+        let copy = folder.join(format!("{COPY}{}", std::process::id()));
+        fs::copy(&built, &copy).unwrap();
         copy
     })
+}
+
+/// What a copy of the program is called, before the id of the process that made it.
+const COPY: &str = "delivery-program-";
+
+/// Removes the copies of test runs that are over.
+fn remove_old_copies(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(COPY));
+        if owner.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// A folder for a campaign; kept when it fails, or when `DELIVERY_KEEP` is set.
