@@ -104,7 +104,7 @@ impl Plans {
         None
     }
 
-    /// Whether a record without a plan is worth one: it takes about ten times as long to make as it saves.
+    /// Whether a record without a plan is worth one: making it takes somewhat longer than one use of it saves.
     pub(crate) fn is_worth_learning(&mut self, outline: Outline) -> bool {
         self.strangers_met += 1;
         if self.strangers_met == FADING {
