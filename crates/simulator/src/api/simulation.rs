@@ -12,7 +12,7 @@ use super::damage::{self, Instead};
 use super::directory::{Directory, Route};
 use super::exchange::{Answer, Request};
 use super::faults::{Fault, FaultKind, Faults, When};
-use super::keys::{self, ACTIVITIES, Key, KeyState, USER_DATA};
+use super::keys::{self, ACTIVITIES, Key, KeyKind, KeyState, USER_DATA};
 use super::limiter::Limiter;
 use super::listing::Listing;
 use super::own_read::own_read;
@@ -136,6 +136,15 @@ impl Simulation {
         &self.keys
     }
 
+    /// Makes a key, for some organizations or (when none are named) all, and says its secret.
+    pub fn add_key(&mut self, name: &str, kind: KeyKind, scopes: &[&str], organizations: &[&str]) -> String {
+        let mut key = keys::made(&mut self.random, name, kind, scopes, KeyState::Active);
+        key.organizations = organizations.iter().map(|&id| id.to_owned()).collect();
+        let secret = key.secret.clone();
+        self.keys.push(key);
+        secret
+    }
+
     /// Ends a key or brings it back.
     pub fn set_key(&mut self, name: &str, state: KeyState) {
         for key in self.keys.iter_mut().filter(|key| key.name == name) {
@@ -153,10 +162,13 @@ impl Simulation {
     /// Lets the tenant live until `now`.
     pub fn advance(&mut self, now: Micros) {
         while self.told <= now {
-            let quiet = self.settings.tenant.quiet_from;
             let rows = self.office.hour(self.told);
-            self.store
-                .extend(rows.into_iter().filter(|(_, row)| quiet.is_none_or(|quiet| row.occurred < quiet)));
+            let Self { settings, gaps, store, .. } = self;
+            let recorded = |at: Micros| {
+                settings.tenant.quiet_from.is_none_or(|quiet| at < quiet)
+                    && !gaps.iter().any(|(from, until)| (*from..*until).contains(&at))
+            };
+            store.extend(rows.into_iter().filter(|(_, row)| recorded(row.occurred)));
             self.told += HOUR;
         }
     }
