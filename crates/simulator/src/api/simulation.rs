@@ -286,16 +286,18 @@ impl Simulation {
             }
             damage::damage(fault, request, &mut answer);
         }
-        let outside = matches!(request.path.as_str(), path if !path.starts_with(ROUTES));
-        if let (Some(key), Some(delay), false) = (&key, self.settings.own_reads, outside) {
+        let recorded = request.path.starts_with(ROUTES) && !self.is_off(now);
+        if let (Some(key), Some(delay), true) = (&key, self.settings.own_reads, recorded) {
             let row = own_read(request, key, (&request_id, answer.status), now, delay);
             let place = Place { created: now, number: self.number() };
             self.store.insert(place, row);
         }
+        // Whose request it was is known also where it was lost on the way.
+        let sender = self.keys.iter().find(|key| Some(key.secret.as_str()) == request.secret());
         self.seen.push(Seen {
             at: now,
             request_id,
-            key: key.map(|key| key.name),
+            key: sender.map(|key| key.name.clone()),
             target: request.target(),
             status: answer.status,
             retry_after: answer.find("retry-after").and_then(|seconds| seconds.parse().ok()),
@@ -361,7 +363,7 @@ impl Simulation {
             Ok(None) => return Err(Refusal::not_found()),
         };
         keys::authorize(key, scope, dialect)?;
-        if self.gaps.iter().any(|(from, until)| (*from..*until).contains(&now)) {
+        if self.is_off(now) {
             return Err(Refusal::invalid("Compliance API is not enabled for this organization"));
         }
         let pairs = request.pairs();
@@ -392,6 +394,11 @@ impl Simulation {
         if self.settings.gzip {
             damage::compress(request, answer, 512);
         }
+    }
+
+    /// Whether the Compliance API is switched off.
+    fn is_off(&self, now: Micros) -> bool {
+        self.gaps.iter().any(|(from, until)| (*from..*until).contains(&now))
     }
 
     fn number(&mut self) -> u128 {

@@ -178,7 +178,7 @@ fn the_same_ids_come_with_another_content() {
 
 #[test]
 fn what_happens_while_recording_is_off_is_never_shown() {
-    let mut simulation = Simulation::new(small(6));
+    let mut simulation = Simulation::new(Settings { own_reads: Some(0), ..small(6) });
     let start = simulation.start();
     let off = Fault {
         from: Some(When::Seconds(0)),
