@@ -1,9 +1,10 @@
-//! Believable activity records from the catalog, for tests, benches and samples.
+//! Believable activity records from the catalog, and a simulated Compliance API that serves them.
 //!
 //! [`RecordGenerator`] makes single records of any type, in every shape the catalog allows. [`Feed`]
 //! is an endless stream of them as a large office would cause. [`samples`] tells the story that lies
 //! in `samples/`. All three are deterministic: a seed decides every byte, no clock and no other
-//! source of chance is read. Addresses, names and hosts belong to nobody.
+//! source of chance is read. Addresses, names and hosts belong to nobody. [`api`] puts a tenant of such
+//! people behind an API that pages, refuses and fails as the real one does; only its server reads a clock.
 //!
 //! This crate reads the catalog and knows nothing of mapping: what becomes of a record is for its
 //! users to say.

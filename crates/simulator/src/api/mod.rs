@@ -50,7 +50,7 @@ pub use faults::{Fault, FaultKind, When};
 pub use keys::{ACTIVITIES, Key, KeyKind, KeyState, ORG_AUDIT, ORG_DATA, USER_DATA};
 pub use limiter::Limits;
 pub use refusal::Dialect;
-pub use row::{Content, Place, Row};
+pub use row::Place;
 pub use script::read_script;
 pub use server::Server;
 pub use settings::{Settings, Tenant};

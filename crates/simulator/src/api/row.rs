@@ -64,17 +64,17 @@ pub(crate) fn number_of(id: &str) -> Option<u128> {
 
 /// What a record says besides id and time; many records may share one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     /// `type`.
-    pub activity_type: String,
+    pub(crate) activity_type: String,
     /// `actor.user_id`, which the filters by actor look at.
-    pub user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// `organization_id` and `organization_uuid`, where the record names one.
-    pub organization: Option<(String, String)>,
+    pub(crate) organization: Option<(String, String)>,
     /// The record's text after `id` and `created_at`, from the comma on to the closing brace.
-    pub rest: String,
+    pub(crate) rest: String,
     /// The same after names were redacted, where that changes anything.
-    pub redacted: Option<String>,
+    pub(crate) redacted: Option<String>,
 }
 
 /// The parts of a record that filters look at.
@@ -150,13 +150,13 @@ fn redact(text: &str) -> Option<String> {
 
 /// A record and when the feed shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// When it happened.
-    pub occurred: Micros,
+    pub(crate) occurred: Micros,
     /// From when on the feed shows it.
-    pub indexed: Micros,
+    pub(crate) indexed: Micros,
     /// What it says.
-    pub content: Arc<Content>,
+    pub(crate) content: Arc<Content>,
 }
 
 impl Row {

@@ -21,6 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::clock::Pace;
@@ -36,8 +37,12 @@ const MOST_CONTROL: usize = 4 << 20;
 pub struct Server {
     address: SocketAddr,
     control: Control,
+    switch: mpsc::UnboundedSender<Switch>,
     task: JoinHandle<()>,
 }
+
+/// Whether to listen, and whom to tell that it is done.
+type Switch = (bool, oneshot::Sender<io::Result<()>>);
 
 impl Server {
     /// Listens on an address; port 0 takes a free one. The control routes answer to loopback only.
@@ -49,8 +54,9 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let control = Control::new(simulation, pace);
-        let task = tokio::spawn(accept(listener, control.clone()));
-        Ok(Self { address, control, task })
+        let (switch, switched) = mpsc::unbounded_channel();
+        let task = tokio::spawn(accept(listener, control.clone(), switched));
+        Ok(Self { address, control, switch, task })
     }
 
     /// The base URL: `http://127.0.0.1:…`.
@@ -63,6 +69,31 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Goes away: connections end and new ones are refused, until [`Server::come_back`].
+    ///
+    /// # Errors
+    ///
+    /// Should the server have ended.
+    pub async fn go_away(&self) -> io::Result<()> {
+        self.switch(false).await
+    }
+
+    /// Listens again where it did before.
+    ///
+    /// # Errors
+    ///
+    /// What the system says to binding the address.
+    pub async fn come_back(&self) -> io::Result<()> {
+        self.switch(true).await
+    }
+
+    async fn switch(&self, listens: bool) -> io::Result<()> {
+        let (done, told) = oneshot::channel();
+        // Should the task have ended, nobody answers, and that is the error.
+        let _ = self.switch.send((listens, done));
+        told.await.map_err(io::Error::other)?
     }
 
     /// The handle on clock and simulation.
@@ -79,14 +110,33 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, control: Control) {
+async fn accept(listener: TcpListener, control: Control, mut switched: mpsc::UnboundedReceiver<Switch>) {
+    let address = listener.local_addr();
+    let mut listener = Some(listener);
     let mut connections = JoinSet::new();
     loop {
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            accepted = listener.accept() => {
+            accepted = accepted => {
                 if let Ok((stream, peer)) = accepted {
                     connections.spawn(serve(stream, peer.ip().is_loopback(), control.clone()));
                 }
+            }
+            Some((listens, done)) = switched.recv() => {
+                listener = None;
+                let mut outcome = Ok(());
+                if !listens {
+                    connections.shutdown().await;
+                } else if let Ok(address) = &address {
+                    outcome = TcpListener::bind(address).await.map(|again| listener = Some(again));
+                }
+                // Who asked may have gone.
+                let _ = done.send(outcome);
             }
             Some(_) = connections.join_next() => {}
         }

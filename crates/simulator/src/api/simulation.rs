@@ -12,7 +12,7 @@ use super::damage::{self, Instead};
 use super::directory::{Directory, Route};
 use super::exchange::{Answer, Request};
 use super::faults::{Fault, FaultKind, Faults, When};
-use super::keys::{self, ACTIVITIES, Key, KeyState, USER_DATA};
+use super::keys::{self, ACTIVITIES, Key, KeyKind, KeyState, USER_DATA};
 use super::limiter::Limiter;
 use super::listing::Listing;
 use super::own_read::own_read;
@@ -136,6 +136,15 @@ impl Simulation {
         &self.keys
     }
 
+    /// Makes a key, for some organizations or (when none are named) all, and says its secret.
+    pub fn add_key(&mut self, name: &str, kind: KeyKind, scopes: &[&str], organizations: &[&str]) -> String {
+        let mut key = keys::made(&mut self.random, name, kind, scopes, KeyState::Active);
+        key.organizations = organizations.iter().map(|&id| id.to_owned()).collect();
+        let secret = key.secret.clone();
+        self.keys.push(key);
+        secret
+    }
+
     /// Ends a key or brings it back.
     pub fn set_key(&mut self, name: &str, state: KeyState) {
         for key in self.keys.iter_mut().filter(|key| key.name == name) {
@@ -153,10 +162,13 @@ impl Simulation {
     /// Lets the tenant live until `now`.
     pub fn advance(&mut self, now: Micros) {
         while self.told <= now {
-            let quiet = self.settings.tenant.quiet_from;
             let rows = self.office.hour(self.told);
-            self.store
-                .extend(rows.into_iter().filter(|(_, row)| quiet.is_none_or(|quiet| row.occurred < quiet)));
+            let Self { settings, gaps, store, .. } = self;
+            let recorded = |at: Micros| {
+                settings.tenant.quiet_from.is_none_or(|quiet| at < quiet)
+                    && !gaps.iter().any(|(from, until)| (*from..*until).contains(&at))
+            };
+            store.extend(rows.into_iter().filter(|(_, row)| recorded(row.occurred)));
             self.told += HOUR;
         }
     }
@@ -274,16 +286,18 @@ impl Simulation {
             }
             damage::damage(fault, request, &mut answer);
         }
-        let outside = matches!(request.path.as_str(), path if !path.starts_with(ROUTES));
-        if let (Some(key), Some(delay), false) = (&key, self.settings.own_reads, outside) {
+        let recorded = request.path.starts_with(ROUTES) && !self.is_off(now);
+        if let (Some(key), Some(delay), true) = (&key, self.settings.own_reads, recorded) {
             let row = own_read(request, key, (&request_id, answer.status), now, delay);
             let place = Place { created: now, number: self.number() };
             self.store.insert(place, row);
         }
+        // Whose request it was is known also where it was lost on the way.
+        let sender = self.keys.iter().find(|key| Some(key.secret.as_str()) == request.secret());
         self.seen.push(Seen {
             at: now,
             request_id,
-            key: key.map(|key| key.name),
+            key: sender.map(|key| key.name.clone()),
             target: request.target(),
             status: answer.status,
             retry_after: answer.find("retry-after").and_then(|seconds| seconds.parse().ok()),
@@ -349,7 +363,7 @@ impl Simulation {
             Ok(None) => return Err(Refusal::not_found()),
         };
         keys::authorize(key, scope, dialect)?;
-        if self.gaps.iter().any(|(from, until)| (*from..*until).contains(&now)) {
+        if self.is_off(now) {
             return Err(Refusal::invalid("Compliance API is not enabled for this organization"));
         }
         let pairs = request.pairs();
@@ -380,6 +394,11 @@ impl Simulation {
         if self.settings.gzip {
             damage::compress(request, answer, 512);
         }
+    }
+
+    /// Whether the Compliance API is switched off.
+    fn is_off(&self, now: Micros) -> bool {
+        self.gaps.iter().any(|(from, until)| (*from..*until).contains(&now))
     }
 
     fn number(&mut self) -> u128 {

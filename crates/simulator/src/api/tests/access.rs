@@ -38,6 +38,23 @@ fn every_key_opens_what_it_opens_in_both_dialects() {
 }
 
 #[test]
+fn an_admin_key_opens_the_feed_alone_whatever_its_scopes() {
+    let mut simulation = Simulation::new(small(1));
+    let secret = simulation.add_key("mighty", KeyKind::Admin, &[ORG_AUDIT], &[]);
+    let now = simulation.start();
+    let mut status = |path: &str| simulation.answer(&Request::get(path).key(&secret), now).status;
+    assert_eq!((status(ACTIVITIES_PATH), status("/v1/compliance/organizations")), (200, 403));
+}
+
+#[test]
+fn a_key_of_another_organization_does_not_reach_this_one() {
+    let mut simulation = Simulation::new(small(1));
+    let secret = simulation.add_key("foreign", KeyKind::Compliance, &[ACTIVITIES], &["org_01elsewhere"]);
+    let target = format!("{ACTIVITIES_PATH}?organization_ids[]={}", simulation.organization().0);
+    assert_eq!(simulation.answer(&Request::get(&target).key(&secret), simulation.start()).status, 403);
+}
+
+#[test]
 fn a_bearer_token_is_a_key_too() {
     let mut simulation = Simulation::new(small(1));
     let bearer = format!("Bearer {}", simulation.key("full"));

@@ -178,25 +178,25 @@ fn the_same_ids_come_with_another_content() {
 
 #[test]
 fn what_happens_while_recording_is_off_is_never_shown() {
-    let mut simulation = Simulation::new(small(6));
+    let mut simulation = Simulation::new(Settings { own_reads: Some(0), ..small(6) });
     let start = simulation.start();
     let off = Fault {
         from: Some(When::Seconds(0)),
-        until: Some(When::Seconds(3_600)),
+        until: Some(When::Seconds(3 * 3_600)),
         count: 0,
         ..Fault::new(FaultKind::NotEnabled)
     };
     simulation.order(off).unwrap();
     assert_eq!(get(&mut simulation, start + SECOND, "").status, 400);
-    assert_eq!(get(&mut simulation, start + HOUR, "").status, 200);
+    assert_eq!(get(&mut simulation, start + 3 * HOUR, "").status, 200);
     simulation.advance(start + 5 * HOUR);
     let meanwhile: Vec<_> =
-        simulation.truth().filter(|row| (start + 1..start + HOUR).contains(&row.occurred)).collect();
+        simulation.truth().filter(|row| (start + 1..start + 3 * HOUR).contains(&row.occurred)).collect();
     assert_eq!(meanwhile, []);
     let switches =
         simulation.truth().filter(|row| row.activity_type == "org_compliance_api_settings_updated");
     assert!(switches.count() >= 2);
-    assert!(simulation.truth().any(|row| row.occurred > start + HOUR));
+    assert!(simulation.truth().any(|row| row.occurred > start + 3 * HOUR));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
 
 #[test]
@@ -41,6 +44,19 @@ fn before_a_cursor_lie_the_records_next_to_it_in_result_order() {
                 cursor = page["first_id"].clone();
             }
             assert_eq!(back, all, "{order}, limit {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_full_last_page_says_that_there_is_no_more() {
+    let mut simulation = Simulation::new(small(5));
+    let now = simulation.start();
+    let count = shown(&simulation, now).len();
+    for (limit, more) in [(count - 1, true), (count, false), (count + 1, false)] {
+        for order in ["asc", "desc"] {
+            let page = page(&mut simulation, now, &format!("limit={limit}&order={order}"));
+            assert_eq!(page["has_more"], more, "{limit} of {count}");
         }
     }
 }
@@ -155,7 +171,12 @@ fn a_cursor_belongs_to_its_question_when_strict() {
             let status = get(&mut simulation, now, &format!("{other}&after_id={cursor}")).status;
             assert_eq!(status, if strict { 400 } else { 200 }, "{other}");
         }
-        // An altered one is none, in either mode.
+        // An altered one is none, in either mode, whether its text is spoilt or what it says.
+        let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).unwrap()).unwrap();
+        let earlier = plain.replacen("\"t\":1", "\"t\":0", 1);
+        assert_ne!(plain, earlier);
+        let earlier = URL_SAFE_NO_PAD.encode(earlier.replacen("\"t\":0", "\"t\":", 1));
+        assert_eq!(get(&mut simulation, now, &format!("limit=2&order=asc&after_id={earlier}")).status, 400);
         let middle = cursor.len() / 2;
         let letter = if &cursor[middle..=middle] == "A" { "B" } else { "A" };
         let altered = format!("{}{letter}{}", &cursor[..middle], &cursor[middle + 1..]);

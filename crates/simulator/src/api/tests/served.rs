@@ -112,3 +112,13 @@ async fn a_dropped_server_no_longer_listens() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_server_goes_away_and_returns_where_it_was() {
+    let (server, client, key) = served(small(6)).await;
+    let whole = fetch(&server, &client, &key).await.unwrap();
+    server.go_away().await.unwrap();
+    assert!(fetch(&server, &client, &key).await.unwrap_err().is_connect());
+    server.come_back().await.unwrap();
+    assert_eq!(fetch(&server, &client, &key).await.unwrap(), whole);
+}
