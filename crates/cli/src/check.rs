@@ -85,13 +85,17 @@ impl Report {
 /// What can be told without reaching a server.
 fn statics(config: &Config, report: &mut Report) {
     let fine = |words: &str| Ok(words.to_owned());
-    report.result(
-        "source",
-        match &config.source {
-            Source::Kafka(source) => source.settings().map(|_| "kafka".to_owned()),
-            Source::File(source) => source.clone().validate().map(|_| "file".to_owned()),
-        },
-    );
+    let source = match &config.source {
+        Source::ComplianceApi(source) => source.validate().map(|settings| {
+            for warning in settings.warnings() {
+                report.unclear("source", warning);
+            }
+            "compliance_api".to_owned()
+        }),
+        Source::Kafka(source) => source.settings().map(|_| "kafka".to_owned()),
+        Source::File(source) => source.clone().validate().map(|_| "file".to_owned()),
+    };
+    report.result("source", source);
     report.result(
         "sink",
         match &config.sink {
@@ -114,6 +118,13 @@ fn statics(config: &Config, report: &mut Report) {
 /// What servers say.
 async fn connect(config: &Config, report: &mut Report) {
     match &config.source {
+        Source::ComplianceApi(source) => {
+            let found = match source.validate() {
+                Ok(settings) => ingest::api::probe(&settings).await,
+                Err(fault) => Err(fault),
+            };
+            report.result("source", found);
+        }
         Source::Kafka(source) => {
             let found = match source.settings() {
                 Ok(settings) => ingest::kafka::probe(&settings, PATIENCE).await,
