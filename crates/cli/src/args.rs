@@ -52,6 +52,11 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// List every known activity type.
     Catalog(CatalogArgs),
+    /// Serve a simulated Compliance API with a tenant behind it on a loopback port, to try things out without a key.
+    ///
+    /// People come and go, work, and are attacked; a seed decides what they do. The keys to use and a first request are
+    /// printed. Faults come from a file, or are ordered while it runs below /_control/.
+    Simulate(SimulateArgs),
 }
 
 /// What `normalize` takes.
@@ -212,6 +217,35 @@ pub(crate) struct CatalogArgs {
     pub(crate) csv: bool,
 }
 
+/// What `simulate` takes.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8_787)]
+    pub(crate) port: u16,
+    /// Decides who there is and what they do
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many activities a person causes in an hour at work
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub(crate) rate: u64,
+    /// How many people there are
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = people)]
+    pub(crate) people: usize,
+    /// How many hours of history there are at the start
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=9_000))]
+    pub(crate) history: u32,
+    /// How many times as fast as the real clock the simulated one goes, from the real present on
+    #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
+    pub(crate) speed: f64,
+    /// What goes wrong: JSON lines, or TOML with [[fault]] tables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// The edition of the API: 2026-08 or 2026-10
+    #[arg(long, value_name = "EDITION", default_value = "2026-10")]
+    pub(crate) dialect: simulator::api::Dialect,
+}
+
 /// Reads a size such as `16MiB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -234,6 +268,13 @@ fn record_size(text: &str) -> Result<usize, String> {
     match size(text)? {
         bytes @ 0x400..=0x4000_0000 => Ok(bytes as usize),
         _ => Err("must be from 1KiB to 1GiB".to_owned()),
+    }
+}
+
+fn people(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(people @ 0_usize..=100_000) => Ok(people),
+        _ => Err("must be a whole number up to 100000".to_owned()),
     }
 }
 

@@ -18,6 +18,7 @@ mod knowledge;
 mod normalize;
 mod run;
 mod setup;
+mod simulate;
 mod state;
 mod stop;
 mod suggest;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Catalog(args)) => catalog::run(&args),
+        Some(Command::Simulate(args)) => simulate::run(&args),
         None => help(),
     };
     let ending = ended.unwrap_or_else(|failure| {

@@ -51,6 +51,15 @@ impl Request {
         self.find("x-api-key").or_else(bearer)
     }
 
+    /// Path and query, as sent.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self.query.as_str() {
+            "" => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+
     /// The query, decoded.
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()

@@ -3,6 +3,8 @@
 //! Owns who is who. What a refused caller is told differs between the dialects and stands in
 //! [`super::refusal`]. The same key is `apikey_X` where it acts and `admin_api_key_X` where it is made.
 
+use serde::{Deserialize, Serialize};
+
 use super::refusal::{Dialect, Refusal};
 use super::row::base58;
 use crate::random::Random;
@@ -28,7 +30,8 @@ pub enum KeyKind {
 }
 
 /// Whether a key still works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyState {
     /// It works.
     Active,

@@ -21,26 +21,38 @@
 //! Absent: any knowledge of a client. A client that relies on more than the vendor promises finds a mode here in which it
 //! fails.
 
+mod clock;
+mod control;
 mod cursor;
+mod damage;
+mod directory;
 mod exchange;
+mod faults;
 mod filter;
 mod keys;
 mod limiter;
+mod listing;
+mod own_read;
 mod refusal;
 mod row;
+mod script;
 mod server;
 mod settings;
 mod simulation;
 mod store;
 mod tenant;
 
+pub use clock::Pace;
+pub use control::Control;
 pub use cursor::CursorStyle;
 pub use exchange::{Answer, Delivery, Request};
+pub use faults::{Fault, FaultKind, When};
 pub use keys::{ACTIVITIES, Key, KeyKind, KeyState, ORG_AUDIT, ORG_DATA, USER_DATA};
 pub use limiter::Limits;
 pub use refusal::Dialect;
 pub use row::{Content, Place, Row};
-pub use server::{Control, Pace, Server};
+pub use script::read_script;
+pub use server::Server;
 pub use settings::{Settings, Tenant};
 pub use simulation::{ACTIVITIES_PATH, Seen, Simulation, Truth};
 pub use store::Order;

@@ -1,128 +1,51 @@
-//! The simulation on a loopback port, and the clock it lives by.
+//! The simulation on a loopback port.
 //!
-//! Owns sockets and nothing else: what is answered is the simulation's business, how an answer is damaged is said in its
-//! [`Delivery`]. The virtual clock runs at a rate of the real one, or stands until it is moved.
+//! Owns sockets and nothing else: what is answered is the simulation's business, how an answer is damaged on its way is said
+//! in its [`Delivery`].
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::clock::Pace;
+use super::control::{Control, PREFIX};
 use super::exchange::{Answer, Delivery, Request};
 use super::simulation::Simulation;
-use crate::clock::Micros;
 
-/// How the virtual clock goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
-    /// It stands until it is moved, and each request moves it by so many microseconds.
-    Stepped(Micros),
-    /// It runs, so many times as fast as the real one.
-    Times(f64),
-}
-
-/// The virtual clock.
-#[derive(Debug)]
-struct Clock {
-    pace: Pace,
-    /// The virtual time at `since`.
-    at: Micros,
-    since: Instant,
-}
-
-impl Clock {
-    fn now(&self) -> Micros {
-        match self.pace {
-            Pace::Stepped(_) => self.at,
-            Pace::Times(times) => self.at + (self.since.elapsed().as_micros() as f64 * times) as Micros,
-        }
-    }
-
-    fn set(&mut self, at: Micros, pace: Pace) {
-        *self = Self { pace, at, since: Instant::now() };
-    }
-}
-
-#[derive(Debug)]
-struct State {
-    simulation: Simulation,
-    clock: Clock,
-}
-
-/// A handle on a running simulation: its clock, and itself.
-#[derive(Debug, Clone)]
-pub struct Control {
-    state: Arc<Mutex<State>>,
-}
-
-impl Control {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in a test's closure must not hide what it was about behind another.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The virtual time.
-    #[must_use]
-    pub fn now(&self) -> Micros {
-        self.lock().clock.now()
-    }
-
-    /// Moves the virtual clock on, and says what it shows then.
-    pub fn advance(&self, by: Duration) -> Micros {
-        let mut state = self.lock();
-        let (now, pace) = (state.clock.now() + by.as_micros() as Micros, state.clock.pace);
-        state.clock.set(now, pace);
-        now
-    }
-
-    /// Changes how the clock goes from now on.
-    pub fn pace(&self, pace: Pace) {
-        let mut state = self.lock();
-        let now = state.clock.now();
-        state.clock.set(now, pace);
-    }
-
-    /// Does something with the simulation at its present time.
-    pub fn with<T>(&self, act: impl FnOnce(&mut Simulation, Micros) -> T) -> T {
-        let mut state = self.lock();
-        let now = state.clock.now();
-        act(&mut state.simulation, now)
-    }
-
-    /// Answers a request as the server does.
-    pub fn answer(&self, request: &Request) -> Answer {
-        let mut state = self.lock();
-        let now = state.clock.now();
-        if let Pace::Stepped(step) = state.clock.pace {
-            state.clock.at += step;
-        }
-        state.simulation.answer(request, now)
-    }
-}
+/// The longest body of a control request.
+const MOST_CONTROL: usize = 4 << 20;
 
 /// A simulation that listens; it stops when this is dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     control: Control,
+    switch: mpsc::UnboundedSender<Switch>,
     task: JoinHandle<()>,
 }
 
+/// Whether to listen, and whom to tell that it is done.
+type Switch = (bool, oneshot::Sender<io::Result<()>>);
+
 impl Server {
-    /// Listens on an address; port 0 takes a free one. Nothing but loopback should be given: whoever reaches it controls it.
+    /// Listens on an address; port 0 takes a free one. The control routes answer to loopback only.
     ///
     /// # Errors
     ///
@@ -130,10 +53,10 @@ impl Server {
     pub async fn start(simulation: Simulation, address: SocketAddr, pace: Pace) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let clock = Clock { pace, at: simulation.start(), since: Instant::now() };
-        let control = Control { state: Arc::new(Mutex::new(State { simulation, clock })) };
-        let task = tokio::spawn(accept(listener, control.clone()));
-        Ok(Self { address, control, task })
+        let control = Control::new(simulation, pace);
+        let (switch, switched) = mpsc::unbounded_channel();
+        let task = tokio::spawn(accept(listener, control.clone(), switched));
+        Ok(Self { address, control, switch, task })
     }
 
     /// The base URL: `http://127.0.0.1:…`.
@@ -146,6 +69,31 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Goes away: connections end and new ones are refused, until [`Server::come_back`].
+    ///
+    /// # Errors
+    ///
+    /// Should the server have ended.
+    pub async fn go_away(&self) -> io::Result<()> {
+        self.switch(false).await
+    }
+
+    /// Listens again where it did before.
+    ///
+    /// # Errors
+    ///
+    /// What the system says to binding the address.
+    pub async fn come_back(&self) -> io::Result<()> {
+        self.switch(true).await
+    }
+
+    async fn switch(&self, listens: bool) -> io::Result<()> {
+        let (done, told) = oneshot::channel();
+        // Should the task have ended, nobody answers, and that is the error.
+        let _ = self.switch.send((listens, done));
+        told.await.map_err(io::Error::other)?
     }
 
     /// The handle on clock and simulation.
@@ -162,24 +110,43 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, control: Control) {
+async fn accept(listener: TcpListener, control: Control, mut switched: mpsc::UnboundedReceiver<Switch>) {
+    let address = listener.local_addr();
+    let mut listener = Some(listener);
     let mut connections = JoinSet::new();
     loop {
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, control.clone()));
+            accepted = accepted => {
+                if let Ok((stream, peer)) = accepted {
+                    connections.spawn(serve(stream, peer.ip().is_loopback(), control.clone()));
                 }
+            }
+            Some((listens, done)) = switched.recv() => {
+                listener = None;
+                let mut outcome = Ok(());
+                if !listens {
+                    connections.shutdown().await;
+                } else if let Ok(address) = &address {
+                    outcome = TcpListener::bind(address).await.map(|again| listener = Some(again));
+                }
+                // Who asked may have gone.
+                let _ = done.send(outcome);
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn serve(stream: TcpStream, control: Control) {
+async fn serve(stream: TcpStream, local: bool, control: Control) {
     let reset = Arc::new(AtomicBool::new(false));
     let socket = Socket { stream, reset: reset.clone() };
-    let service = service_fn(move |request| respond(request, control.clone(), reset.clone()));
+    let service = service_fn(move |request| respond(request, local, control.clone(), reset.clone()));
     // How a connection ends is the client's business, or was the fault's.
     let _ =
         http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(socket), service).await;
@@ -199,23 +166,24 @@ impl std::error::Error for GivenUp {}
 
 async fn respond(
     request: hyper::Request<Incoming>,
+    local: bool,
     control: Control,
     reset: Arc<AtomicBool>,
 ) -> Result<hyper::Response<Piecewise>, GivenUp> {
-    let headers = request
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        })
-        .collect();
+    let (head, body) = request.into_parts();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let request = Request {
-        method: request.method().as_str().to_owned(),
-        path: request.uri().path().to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
-        headers,
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
     };
-    let answer = control.answer(&request);
+    let answer = if local && request.path.starts_with(PREFIX) {
+        let body = Limited::new(body, MOST_CONTROL).collect().await.map_err(|_| GivenUp)?.to_bytes();
+        control.route(&request, &String::from_utf8_lossy(&body))
+    } else {
+        control.answer(&request)
+    };
     if answer.delivery == Delivery::Reset {
         reset.store(true, Ordering::Relaxed);
         return Err(GivenUp);

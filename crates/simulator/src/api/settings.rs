@@ -77,6 +77,8 @@ pub struct Tenant {
     pub odd_per_mille: u64,
     /// Whether there are attacks among the everyday.
     pub stories: bool,
+    /// After how many records what they say repeats, under new ids and times; never when 0. Bounds the memory of years.
+    pub pool: usize,
 }
 
 impl Default for Tenant {
@@ -90,6 +92,7 @@ impl Default for Tenant {
             tied_percent: 8,
             odd_per_mille: 0,
             stories: true,
+            pool: 0,
         }
     }
 }

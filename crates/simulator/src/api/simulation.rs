@@ -4,31 +4,33 @@
 //! and reads no clock, so thousands of seeds run in a second. The subtle thing: a request leaves a record of itself in the
 //! feed, as the real one does.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use serde::Serialize;
 
-use super::cursor::{Cursors, Read};
+use super::damage::{self, Instead};
+use super::directory::{Directory, Route};
 use super::exchange::{Answer, Request};
-use super::filter::Parameters;
-use super::keys::{self, ACTIVITIES, Key, KeyState};
+use super::faults::{Fault, FaultKind, Faults, When};
+use super::keys::{self, ACTIVITIES, Key, KeyState, USER_DATA};
 use super::limiter::Limiter;
+use super::listing::Listing;
+use super::own_read::own_read;
 use super::refusal::{Dialect, Refusal};
 use super::row::{Content, Place, Row, base58};
 use super::settings::Settings;
-use super::store::{Order, Query, Side, Store};
-use super::tenant::{CATALOG, HOUR, Office};
-use crate::clock::{Micros, instant};
-use crate::json;
+use super::store::Store;
+use super::tenant::{HOUR, Office};
+use crate::clock::{Micros, SECOND};
 use crate::random::Random;
 
 /// The route of the feed.
 pub const ACTIVITIES_PATH: &str = "/v1/compliance/activities";
+/// What all routes start with.
+const ROUTES: &str = "/v1/compliance";
 
 /// A record as it truly is: what a test holds a sink against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Truth {
     /// `activity_…`.
     pub id: String,
@@ -43,7 +45,7 @@ pub struct Truth {
 }
 
 /// A request as it was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Seen {
     /// The virtual time.
     pub at: Micros,
@@ -59,6 +61,16 @@ pub struct Seen {
     pub retry_after: Option<i64>,
     /// How many records were in the page.
     pub rows: usize,
+    /// What went wrong on purpose.
+    pub fault: Option<FaultKind>,
+}
+
+/// What a request came to.
+struct Judged {
+    answer: Answer,
+    /// Whose request it was, if it is to be recorded.
+    key: Option<Key>,
+    rows: usize,
 }
 
 /// A simulated tenant behind a simulated API; see the module's text.
@@ -71,6 +83,9 @@ pub struct Simulation {
     told: Micros,
     keys: Vec<Key>,
     limiter: Limiter,
+    faults: Faults,
+    /// When nothing was recorded.
+    gaps: Vec<(Micros, Micros)>,
     /// Numbers of own records and of those a test adds.
     random: Random,
     seen: Vec<Seen>,
@@ -88,6 +103,8 @@ impl Simulation {
             told: first.div_euclid(HOUR) * HOUR,
             keys: keys::standard(settings.seed),
             limiter: Limiter::default(),
+            faults: Faults::default(),
+            gaps: Vec::new(),
             random: Random::new(settings.seed ^ 0x6f77_6e72),
             seen: Vec::new(),
             settings,
@@ -157,6 +174,13 @@ impl Simulation {
         place.id()
     }
 
+    /// Adds a record whose text after `id` and `created_at` is this, from the comma on: any text, damaged ones too.
+    pub fn add_raw(&mut self, rest: &str, place: Place, indexed: Micros) -> String {
+        let content = Arc::new(Content::of_rest(rest));
+        self.store.insert(place, Row { occurred: place.created, indexed, content });
+        place.id()
+    }
+
     /// Every record there is, in the order of the feed, also those not shown yet (`indexed` says when).
     pub fn truth(&self) -> impl Iterator<Item = Truth> + '_ {
         self.store.iter().map(|(place, row)| Truth {
@@ -180,150 +204,166 @@ impl Simulation {
         &self.seen
     }
 
+    /// Orders a fault.
+    ///
+    /// # Errors
+    ///
+    /// Which of its times cannot be read.
+    pub fn order(&mut self, fault: Fault) -> Result<(), String> {
+        let start = self.settings.start;
+        let bound = |when: &Option<When>| when.as_ref().and_then(|when| when.micros(start));
+        if !self.faults.add(fault.clone(), start) {
+            let Fault { kind, from, until, .. } = fault;
+            return Err(format!(
+                "{kind:?} from {from:?} until {until:?}: a time is neither seconds after the start nor RFC 3339"
+            ));
+        }
+        if let (FaultKind::NotEnabled, Some((from, until))) =
+            (fault.kind, bound(&fault.from).zip(bound(&fault.until)))
+        {
+            self.gap(from, until);
+        }
+        Ok(())
+    }
+
+    /// Forgets every fault ordered.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// The faults that may still act, with how often they did.
+    pub fn pending_faults(&self) -> impl Iterator<Item = (&Fault, u64)> {
+        self.faults.pending()
+    }
+
+    /// Records nothing of what happens between two times, but that recording was switched off and on.
+    pub fn gap(&mut self, from: Micros, until: Micros) {
+        self.gaps.push((from, until));
+        self.store.retain(|_, row| !(from..until).contains(&row.occurred));
+        for (at, on) in [(from, "false"), (until, "true")] {
+            let place = Place { created: at, number: self.number() };
+            let content = Arc::new(self.office.switched(at, on));
+            self.store.insert(place, Row { occurred: at, indexed: at + SECOND, content });
+        }
+    }
+
+    /// Requests that came before the wait was over that an earlier answer to the same key had asked for.
+    pub fn broken_waits(&self) -> impl Iterator<Item = &Seen> {
+        let mut until = std::collections::HashMap::new();
+        self.seen.iter().filter(move |seen| {
+            let early = until.get(&seen.key).is_some_and(|until| seen.at < *until);
+            if let Some(seconds) = seen.retry_after {
+                until.insert(seen.key.clone(), seen.at + seconds * SECOND);
+            }
+            early
+        })
+    }
+
     /// Answers a request at a time that is not before that of the request before.
     pub fn answer(&mut self, request: &Request, now: Micros) -> Answer {
         self.advance(now);
         let request_id = format!("req_01{}", base58(self.number()));
-        let (mut answer, key, rows) = self.judge(request, now, &request_id);
-        answer.set("request-id", request_id.clone());
-        self.finish(request, now, &mut answer);
-        if let Some(key) = &key {
-            self.record_own_read(request, now, key, &request_id, answer.status);
+        let fault = self.faults.due(request, now);
+        let judged = self.judge(request, now, &request_id, fault.as_ref());
+        let Judged { mut answer, key, rows } = judged;
+        self.add_headers(request, now, &request_id, &mut answer);
+        if let Some(fault) = &fault {
+            damage::bend_headers(fault, &mut answer);
+            if let (FaultKind::Skewed, Some(date)) = (fault.kind, self.settings.date) {
+                answer.set("date", http_date(now + date + fault.seconds.unwrap_or(3_600) * SECOND));
+            }
+            damage::damage(fault, request, &mut answer);
         }
-        let target = match request.query.as_str() {
-            "" => request.path.clone(),
-            query => format!("{}?{query}", request.path),
-        };
+        let outside = matches!(request.path.as_str(), path if !path.starts_with(ROUTES));
+        if let (Some(key), Some(delay), false) = (&key, self.settings.own_reads, outside) {
+            let row = own_read(request, key, (&request_id, answer.status), now, delay);
+            let place = Place { created: now, number: self.number() };
+            self.store.insert(place, row);
+        }
         self.seen.push(Seen {
             at: now,
             request_id,
             key: key.map(|key| key.name),
-            target,
+            target: request.target(),
             status: answer.status,
             retry_after: answer.find("retry-after").and_then(|seconds| seconds.parse().ok()),
             rows,
+            fault: fault.map(|fault| fault.kind),
         });
         answer
     }
 
-    fn judge(&mut self, request: &Request, now: Micros, request_id: &str) -> (Answer, Option<Key>, usize) {
+    fn judge(&mut self, request: &Request, now: Micros, request_id: &str, fault: Option<&Fault>) -> Judged {
         let dialect = self.settings.dialect;
-        let refused = |refusal: &Refusal| {
-            Answer::new(refusal.status, "application/json", refusal.body(dialect, request_id))
+        let refused = |refusal: &Refusal, key: Option<Key>| Judged {
+            answer: Answer::new(refusal.status, "application/json", refusal.body(dialect, request_id)),
+            key,
+            rows: 0,
         };
-        let key = match keys::authenticate(&self.keys, request.secret(), dialect) {
-            Ok(key) => key.clone(),
-            Err(refusal) => return (refused(&refusal), None, 0),
+        let instead = fault.and_then(|fault| damage::instead(fault, dialect));
+        if let Some(Instead::Unseen(answer)) = instead {
+            return Judged { answer, key: None, rows: 0 };
+        }
+        let key = match (keys::authenticate(&self.keys, request.secret(), dialect), &instead) {
+            (Err(refusal), _) => return refused(&refusal, None),
+            (_, Some(Instead::Unauthenticated(refusal))) => return refused(refusal, None),
+            (Ok(key), _) => key.clone(),
         };
+        if fault.is_some_and(|fault| fault.kind == FaultKind::Starved) {
+            self.limiter.exhaust(&self.settings.limits, now);
+        }
         if let Err(seconds) = self.limiter.take(&self.settings.limits, now, 1) {
             let refusal = Refusal::new(429, "rate_limit_error", "Number of requests has exceeded the limit");
-            let mut answer = refused(&refusal);
-            answer.set("retry-after", seconds.to_string());
-            return (answer, Some(key), 0);
+            let mut judged = refused(&refusal, Some(key));
+            judged.answer.set("retry-after", seconds.to_string());
+            return judged;
         }
-        let answered = match (request.method.as_str(), request.path.as_str()) {
-            ("GET", ACTIVITIES_PATH) => {
-                keys::authorize(&key, ACTIVITIES, dialect).and_then(|()| self.activities(request, &key, now))
+        if let Some(Instead::Refused(refusal)) = &instead {
+            return refused(refusal, Some(key));
+        }
+        match self.serve(request, &key, now, fault) {
+            Ok((body, rows)) => {
+                Judged { answer: Answer::new(200, "application/json", body), key: Some(key), rows }
             }
-            _ => Err(Refusal::not_found()),
-        };
-        match answered {
-            Ok((body, rows)) => (Answer::new(200, "application/json", body), Some(key), rows),
-            Err(refusal) => (refused(&refusal), Some(key), 0),
+            Err(refusal) => refused(&refusal, Some(key)),
         }
     }
 
-    /// A page of the feed.
-    fn activities(&self, request: &Request, key: &Key, now: Micros) -> Result<(Vec<u8>, usize), Refusal> {
-        let pairs = request.pairs();
-        if !self.settings.knows_order && pairs.iter().any(|(name, _)| name == "order") {
-            return Err(Refusal::unknown_parameter("order", &[]));
-        }
-        let parameters = Parameters::read(&pairs, &CATALOG, self.settings.dialect == Dialect::October)?;
-        let Parameters { filter, order, limit, after, before } = parameters;
-        self.reaches(key, &filter.organizations)?;
-        let cursor = match (after, before) {
-            (Some(text), _) => Some((Side::After, self.place(&text, order, &filter, now, "after_id")?)),
-            (_, Some(text)) => Some((Side::Before, self.place(&text, order, &filter, now, "before_id")?)),
-            _ => None,
-        };
-        let query = Query { filter, order, cursor, limit };
-        let page = self.store.page(&query, now);
-        let redacted = self.redacts(now);
-        let mut body = Vec::with_capacity(page.rows.len() * 640 + 400);
-        body.extend_from_slice(b"{\"data\":[");
-        for (index, (place, row)) in page.rows.iter().enumerate() {
-            if index > 0 {
-                body.push(b',');
-            }
-            row.write(*place, redacted, &mut body);
-        }
-        let cursors = self.cursors();
-        let end = |edge: Option<&(Place, &Row)>| match edge {
-            Some((place, _)) => format!("\"{}\"", cursors.write(*place, order, &query.filter, now)),
-            None => "null".to_owned(),
-        };
-        let tail = format!(
-            "],\"has_more\":{},\"first_id\":{},\"last_id\":{}}}",
-            page.has_more,
-            end(page.rows.first()),
-            end(page.rows.last())
-        );
-        body.extend_from_slice(tail.as_bytes());
-        Ok((body, page.rows.len()))
-    }
-
-    /// Whether the key reads every organization asked for.
-    fn reaches(&self, key: &Key, asked: &std::collections::BTreeSet<String>) -> Result<(), Refusal> {
-        let (id, uuid) = self.organization();
-        let known = |name: &String| {
-            (name == id || name == uuid) && (key.organizations.is_empty() || key.organizations.contains(name))
-        };
-        match asked.iter().find(|name| !known(name)) {
-            Some(name) => Err(Refusal::new(
-                403,
-                "permission_error",
-                format!("Organization {name} is outside this API key's scope"),
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn place(
+    fn serve(
         &self,
-        text: &str,
-        order: Order,
-        filter: &super::filter::Filter,
+        request: &Request,
+        key: &Key,
         now: Micros,
-        parameter: &str,
-    ) -> Result<Place, Refusal> {
-        let refused = || Refusal::cursor(parameter);
-        match self.cursors().read(text, order, filter).ok_or_else(refused)? {
-            Read::Place { place, made } => {
-                let age = made.map_or(0, |made| now - made);
-                let expired = self.settings.cursor_lifetime.is_some_and(|lifetime| age > lifetime);
-                if expired { Err(refused()) } else { Ok(place) }
-            }
-            Read::Id(number) => self.store.find(number).ok_or_else(refused),
-        }
-    }
-
-    fn cursors(&self) -> Cursors {
-        let Settings { seed, cursors: style, strict_cursors: strict, .. } = self.settings;
-        Cursors { seed, style, strict }
-    }
-
-    /// Whether names are gone from records by now.
-    fn redacts(&self, now: Micros) -> bool {
-        let usual = match self.settings.dialect {
-            Dialect::August => Micros::MAX,
-            Dialect::October => instant((2026, 9, 24), 0, 0, 0),
+        fault: Option<&Fault>,
+    ) -> Result<(Vec<u8>, usize), Refusal> {
+        let dialect = self.settings.dialect;
+        let path = request.path.strip_prefix(ROUTES).filter(|_| request.method == "GET");
+        let path = path.ok_or_else(Refusal::not_found)?;
+        let Self { settings, store, office, .. } = self;
+        let (id, uuid) = office.organization();
+        let directory = Route::of(path, uuid).transpose();
+        let scope = match &directory {
+            Ok(Some(route)) => route.scope(),
+            Err(_) => USER_DATA,
+            Ok(None) if path == "/activities" => ACTIVITIES,
+            Ok(None) => return Err(Refusal::not_found()),
         };
-        now >= self.settings.redacted_from.unwrap_or(usual)
+        keys::authorize(key, scope, dialect)?;
+        if self.gaps.iter().any(|(from, until)| (*from..*until).contains(&now)) {
+            return Err(Refusal::invalid("Compliance API is not enabled for this organization"));
+        }
+        let pairs = request.pairs();
+        if let Some(route) = directory? {
+            let since = settings.start - 400 * 24 * HOUR;
+            let directory = Directory { seed: settings.seed, uuid, people: office.people(), since };
+            return directory.answer(route, &pairs, dialect == Dialect::October);
+        }
+        Listing { settings, store, organization: (id, uuid), now, fault }.answer(&pairs, key)
     }
 
     /// Headers and compression.
-    fn finish(&mut self, request: &Request, now: Micros, answer: &mut Answer) {
+    fn add_headers(&self, request: &Request, now: Micros, request_id: &str, answer: &mut Answer) {
+        answer.set("request-id", request_id);
         if self.settings.limits.headers && answer.status != 401 {
             for (name, value) in self.limiter.headers(&self.settings.limits, now) {
                 answer.set(name, value);
@@ -334,60 +374,12 @@ impl Simulation {
         }
         if answer.status < 300 {
             answer.set("anthropic-organization-id", self.office.organization().1.clone());
-        } else if answer.status < 500 && answer.status != 429 {
-            answer.set("x-should-retry", "false");
+        } else if answer.status < 500 {
+            answer.set("x-should-retry", (answer.status == 429).to_string());
         }
-        let accepts = request.find("accept-encoding").is_some_and(|accepted| accepted.contains("gzip"));
-        if self.settings.gzip && accepts && answer.body.len() > 512 {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            // Writing to memory cannot fail; if it did, the plain body is as good.
-            if let Ok(packed) = encoder.write_all(&answer.body).and_then(|()| encoder.finish()) {
-                answer.body = packed.into();
-                answer.set("content-encoding", "gzip");
-            }
+        if self.settings.gzip {
+            damage::compress(request, answer, 512);
         }
-    }
-
-    /// The record that a request leaves behind.
-    fn record_own_read(&mut self, request: &Request, now: Micros, key: &Key, request_id: &str, status: u16) {
-        let Some(delay) = self.settings.own_reads else { return };
-        let mut actor = String::from("{");
-        let agent = request.find("user-agent").unwrap_or("unknown");
-        let key_id = format!("apikey_{}", key.tail);
-        for (name, value) in [
-            ("type", "api_actor"),
-            ("api_key_id", key_id.as_str()),
-            ("ip_address", "192.0.2.25"),
-            ("user_agent", agent),
-        ] {
-            json::key(&mut actor, name);
-            json::string(&mut actor, value);
-        }
-        actor.push('}');
-        let mut rest = String::from(",\"organization_id\":null,\"organization_uuid\":null");
-        let url = format!("https://api.anthropic.com{}?{}", request.path, request.query);
-        json::key(&mut rest, "type");
-        json::string(&mut rest, "compliance_api_accessed");
-        json::key(&mut rest, "actor");
-        rest.push_str(&actor);
-        for (name, value) in [
-            ("request_id", request_id),
-            ("request_method", request.method.as_str()),
-            ("url", url.trim_end_matches('?')),
-        ] {
-            json::key(&mut rest, name);
-            json::string(&mut rest, value);
-        }
-        rest.push_str(&format!(",\"status_code\":{status},\"request_body\":null}}"));
-        let content = Arc::new(Content {
-            activity_type: "compliance_api_accessed".to_owned(),
-            user_id: None,
-            organization: None,
-            rest,
-            redacted: None,
-        });
-        let place = Place { created: now, number: self.number() };
-        self.store.insert(place, Row { occurred: now, indexed: now + delay, content });
     }
 
     fn number(&mut self) -> u128 {

@@ -59,6 +59,10 @@ impl Store {
         self.rows.extend(rows);
     }
 
+    pub(crate) fn get(&self, place: Place) -> Option<&Row> {
+        self.rows.get(&place)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, &Row)> {
         self.rows.iter().map(|(place, row)| (*place, row))
     }
