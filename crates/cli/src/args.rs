@@ -44,6 +44,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Install the index template, its component templates and the lifecycle policy, and make the data stream.
     Setup(SetupArgs),
+    /// Show where the source of a configuration stands, or forget it.
+    State(StateArgs),
+    /// Hold delivered NDJSON against the attestations of the API source: what was read must be there.
+    Verify(VerifyArgs),
     /// Show what happens to an activity type, or to one record: its category, where each field goes, and why.
     Explain(ExplainArgs),
     /// List every known activity type.
@@ -140,6 +144,47 @@ pub(crate) struct SetupArgs {
     /// Change nothing; print what would be installed, as JSON
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What `state` takes.
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    #[command(subcommand)]
+    pub(crate) command: StateCommand,
+}
+
+/// What can be done with a position.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Show the position as it is on disk; the stage may be running
+    Show {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget the position, so that the next start begins anew; the stage must not be running. Attestations stay
+    Reset {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// Do it; without this, only what would be removed is said
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What `verify` takes.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The attestations, a file in the state folder
+    #[arg(short, long, value_name = "FILE", default_value = "state/attestations.ndjson")]
+    pub(crate) attestations: PathBuf,
+    /// Delivered documents, and dead letters if there are any: files or directories, plain or compressed
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 /// What `explain` takes.

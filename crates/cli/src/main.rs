@@ -19,9 +19,11 @@ mod normalize;
 mod run;
 mod setup;
 mod simulate;
+mod state;
 mod stop;
 mod suggest;
 mod table;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Setup(args)) => setup::run(&args),
+        Some(Command::State(args)) => state::run(&args),
+        Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Catalog(args)) => catalog::run(&args),
         Some(Command::Simulate(args)) => simulate::run(&args),

@@ -71,7 +71,7 @@ impl Checkpoint {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(&beside);
         let lock = lock.map_err(|error| storage(&beside, "opening", &error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: folder.join(format!("{name}.state")), lock }),
+            Ok(()) => Ok(Self { path: file(folder, name), lock }),
             Err(TryLockError::WouldBlock) => Err(Fault::new(
                 FaultKind::Taken,
                 format!("the state in {} is in use by another process", folder.display()),
@@ -93,14 +93,16 @@ impl Checkpoint {
     ///
     /// The file is there and cannot be read, or does not say what it should: [`FaultKind::Unusable`].
     pub fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, Fault> {
-        let mut text = Vec::new();
-        match File::open(&self.path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(storage(&self.path, "reading", &error)),
-            Ok(_) => {}
-        }
-        let body = open_envelope(&text).map_err(|why| self.unreadable(why))?;
-        serde_json::from_slice(body).map(Some).map_err(|error| self.unreadable(&error.to_string()))
+        load(&self.path)
+    }
+
+    /// The position as it is, for a look at it, while another process may have the folder. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::load`].
+    pub fn peek<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, Fault> {
+        load(&file(folder, name))
     }
 
     /// Replaces the saved position, and returns when the new one is on the disk. After a crash at any moment either the old
@@ -127,14 +129,30 @@ impl Checkpoint {
         fs::rename(&new, &self.path)?;
         File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
     }
+}
 
-    fn unreadable(&self, why: &str) -> Fault {
-        Fault::new(
-            FaultKind::Unusable,
-            format!("the saved position in {} cannot be used: {why}", self.path.display()),
-            "put back a good copy of it; or remove it to begin from the start, which may deliver records again",
-        )
+/// Where the position of a kind of source is.
+fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.state"))
+}
+
+fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Fault> {
+    let mut text = Vec::new();
+    match File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(storage(path, "reading", &error)),
+        Ok(_) => {}
     }
+    let body = open_envelope(&text).map_err(|why| unreadable(path, why))?;
+    serde_json::from_slice(body).map(Some).map_err(|error| unreadable(path, &error.to_string()))
+}
+
+fn unreadable(path: &Path, why: &str) -> Fault {
+    Fault::new(
+        FaultKind::Unusable,
+        format!("the saved position in {} cannot be used: {why}", path.display()),
+        "put back a good copy of it; or remove it to begin from the start, which may deliver records again",
+    )
 }
 
 /// The bytes of a state file.

@@ -17,6 +17,12 @@ use crate::config::{Config, DeadLettersConfig, Sink, Source};
 pub(super) fn look(config: &Config, report: &mut Report) {
     let mut inputs = Expansion::default();
     let source = match &config.source {
+        Source::ComplianceApi(source) => source.validate().map(|settings| {
+            for warning in settings.warnings() {
+                report.unclear("source", warning);
+            }
+            "compliance_api".to_owned()
+        }),
         Source::Kafka(source) => {
             kafka(source.settings().map(drop), [&source.ca_file, &source.certificate_file, &source.key_file])
         }
@@ -54,8 +60,7 @@ pub(super) fn look(config: &Config, report: &mut Report) {
         .map(|_| format!("topic {}", letters.topic)),
     };
     report.result("dead letters", letters);
-    // The only source so far that keeps its position here.
-    if let Source::File(_) = &config.source {
+    if let Source::File(_) | Source::ComplianceApi(_) = &config.source {
         report.result("state", state(&config.state.path));
     }
 }

@@ -99,10 +99,17 @@ fn number(count: usize, what: &str) -> String {
 
 /// What servers say, of parts that were found well here.
 async fn connect(config: &Config, report: &mut Report) {
-    if let Source::Kafka(source) = &config.source
-        && !report.is_bad("source")
-    {
-        report.result("source", topics(source).await);
+    match &config.source {
+        _ if report.is_bad("source") => {}
+        Source::ComplianceApi(source) => {
+            let found = match source.validate() {
+                Ok(settings) => ingest::api::probe(&settings).await,
+                Err(fault) => Err(fault),
+            };
+            report.result("source", found);
+        }
+        Source::Kafka(source) => report.result("source", topics(source).await),
+        Source::File(_) => {}
     }
     match &config.sink {
         _ if report.is_bad("sink") => {}

@@ -9,6 +9,7 @@ mod document;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use ingest::api::ComplianceApiConfig;
 use ingest::checkpoint::StateConfig;
 use ingest::file::FileConfig;
 use model::settings::ByteSize;
@@ -37,6 +38,8 @@ pub(crate) struct Config {
 /// `[source]`, by its `type`.
 #[derive(Debug)]
 pub(crate) enum Source {
+    /// `compliance_api`
+    ComplianceApi(Box<ComplianceApiConfig>),
     /// `kafka`
     Kafka(Box<ingest::kafka::Config>),
     /// `file`
@@ -162,7 +165,8 @@ where
 
 fn source(document: &mut Document<'_>) -> Result<Source, Wrong> {
     type Read = fn(&Document<'_>, document::Section<'_>) -> Result<Source, Wrong>;
-    let kinds: [(&str, Read); 2] = [
+    let kinds: [(&str, Read); 3] = [
+        ("compliance_api", |document, section| Ok(Source::ComplianceApi(Box::new(document.read(section)?)))),
         ("kafka", |document, section| Ok(Source::Kafka(Box::new(document.read(section)?)))),
         ("file", |document, section| Ok(Source::File(document.read(section)?))),
     ];

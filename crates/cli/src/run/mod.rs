@@ -89,6 +89,9 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
         }};
         ($sink:expr, $packing:expr, $decode:expr) => {
             match &config.source {
+                Source::ComplianceApi(source) => {
+                    run!(wire::compliance_api(source, config)?, $sink, $packing, $decode)
+                }
                 Source::File(source) => {
                     run!(wire::file_source(source, config)?, $sink, $packing, $decode)
                 }

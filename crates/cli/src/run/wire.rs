@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingest::api::{ComplianceApiConfig, ComplianceApiSource};
 use ingest::checkpoint::Checkpoint;
 use ingest::file::{FileConfig, FileSource};
 use ingest::kafka::KafkaSource;
@@ -40,7 +41,7 @@ impl Knowledge {
 }
 
 /// The name of the file source's position in the state folder.
-const FILES: &str = "files";
+pub(crate) const FILES: &str = "files";
 
 /// Opens a file source, which must read nothing of what the stage writes: that would have no end.
 pub(crate) fn file_source(source: &FileConfig, config: &Config) -> Result<FileSource, Fault> {
@@ -65,6 +66,14 @@ pub(crate) fn file_source(source: &FileConfig, config: &Config) -> Result<FileSo
         }
     }
     Ok(source)
+}
+
+/// Opens the API source with its position, its ids and its attestations in the state folder.
+pub(crate) fn compliance_api(
+    source: &ComplianceApiConfig,
+    config: &Config,
+) -> Result<ComplianceApiSource, Fault> {
+    ComplianceApiSource::open(&source.validate()?, &config.state.path)
 }
 
 pub(crate) fn kafka_source(config: &ingest::kafka::Config) -> Result<KafkaSource, Fault> {

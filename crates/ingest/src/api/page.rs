@@ -134,10 +134,9 @@ impl Pages {
             self.empty = false;
             match (self.at, byte) {
                 (At::Start, b'{') => self.at = At::Key,
-                (At::Key, b'"') | (At::Value, _) | (At::Item, _)
-                    if !(self.at == At::Item && byte == b']')
-                        && !(self.at == At::Value && self.opens_data(byte)) =>
-                {
+                (At::Value, b'[') if self.key == b"data" => (self.at, self.data) = (At::Item, true),
+                (At::Item, b']') => self.at = At::AfterValue,
+                (At::Key, b'"') | (At::Value | At::Item, _) => {
                     self.length = 0;
                     self.inside = match byte {
                         b'"' => Inside::Text { escaped: false, depth: 0, open: 0 },
@@ -149,20 +148,15 @@ impl Pages {
                     at = self.walk(piece, from, at, take);
                     continue;
                 }
-                (At::Value, _) => (self.at, self.data) = (At::Item, true),
                 (At::Key, b'}') | (At::AfterValue, b'}') => self.at = At::End,
                 (At::Colon, b':') => self.at = At::Value,
                 (At::AfterValue, b',') => self.at = At::Key,
-                (At::Item | At::AfterItem, b']') => self.at = At::AfterValue,
+                (At::AfterItem, b']') => self.at = At::AfterValue,
                 (At::AfterItem, b',') => self.at = At::Item,
                 _ => self.wrong = true,
             }
             at += 1;
         }
-    }
-
-    fn opens_data(&self, byte: u8) -> bool {
-        byte == b'[' && self.key == b"data"
     }
 
     /// Walks on from `at` to the end of what is walked through, or of the piece. What belongs to it begins at `from`.

@@ -126,7 +126,7 @@ fn tail(
 }
 
 fn gap(position: &Position, order: Order, now: Micros) -> Option<Plan> {
-    let gap = position.gaps.iter().find_map(|gap| {
+    position.gaps.iter().find_map(|gap| {
         let task = Task::Gap(gap.slice);
         if position.walk(&task).is_some() {
             return Some(Plan::Go(task));
@@ -134,8 +134,7 @@ fn gap(position: &Position, order: Order, now: Micros) -> Option<Plan> {
         (gap.tried.after(GAP_EVERY) <= now).then(|| {
             Plan::Begin(Box::new(Walk::new(task, gap.types.clone(), order, gap.slice.from, gap.slice.to)))
         })
-    });
-    gap
+    })
 }
 
 fn pass(position: &Position, rules: &Rules, order: Order, now: Micros) -> Option<Plan> {

@@ -100,8 +100,16 @@ impl ComplianceApiSource {
         let kept: Option<Position> = checkpoint.load()?;
         let client = Client::new(settings)?;
         let ids = folder.join(format!("{NAME}.ids"));
-        if kept.is_some() && !ids.exists() {
-            tracing::warn!(file = %ids.display(), "the ids of delivered records are not there; records of the last days may be delivered again");
+        match (&kept, ids.exists()) {
+            (Some(_), false) => {
+                tracing::warn!(file = %ids.display(), "the ids of delivered records are not there; records of the last days may be delivered again");
+            }
+            // To begin anew is to deliver anew.
+            (None, true) => std::fs::remove_file(&ids).map_err(|error| {
+                let cause = format!("removing {} failed: {error}", ids.display());
+                Fault::new(FaultKind::Storage, cause, "remove it by hand")
+            })?,
+            _ => {}
         }
         let unwritten = kept.as_ref().map(|kept| kept.outbox.clone()).unwrap_or_default();
         let mut reader = Reader::new(settings.rules.clone(), kept, clock.now(), random)?;

@@ -2,7 +2,7 @@
 //! held against what they mean for the feed. Traps 10, 11, 12 and 21 stand beside the code that knows about them.
 
 use serde_json::{Value, json};
-use simulator::api::{CursorStyle, Place};
+use simulator::api::{CursorStyle, Fault as Ordered, FaultKind as Kind, Place, When};
 
 use super::super::query::Order;
 use super::*;
@@ -360,7 +360,7 @@ fn trap_20_swallowed_failures() {
         now.set(world.now);
         world.run(MINUTE);
     }
-    assert_eq!(world.missing(), [bad.clone()], "all others pass it by");
+    assert_eq!(world.missing(), std::slice::from_ref(&bad), "all others pass it by");
     let kept: Position = serde_json::from_str(world.disk.position.as_deref().unwrap()).unwrap();
     assert_eq!(kept.gaps.len(), 1, "and it is kept: {:?}", kept.gaps);
     world.crash();
@@ -434,4 +434,64 @@ fn trap_24_keys_of_several_organizations() {
     assert_eq!(fault.kind, FaultKind::Unusable, "{fault}");
     head.organization = None;
     one.reader.head(head, at).unwrap();
+}
+
+/// Trap 21 again: while the API is off, the source pauses, and what was never recorded is written down.
+#[test]
+fn trap_21_an_api_that_is_switched_off_leaves_a_line() {
+    let mut simulator = silent(21);
+    simulator.own_reads = Some(SECOND);
+    let mut world = World::new(simulator, json!({"initial_lookback": "1h"}));
+    let ordered = Ordered {
+        from: Some(When::Seconds(600)),
+        until: Some(When::Seconds(4_200)),
+        count: 0,
+        ..Ordered::new(Kind::NotEnabled)
+    };
+    world.simulation.order(ordered).unwrap();
+    world.run(3 * HOUR);
+    let off: Vec<_> = world.disk.lines.iter().filter(|line| line.kind == "unrecorded").collect();
+    assert_eq!(off.len(), 1);
+    assert!(off[0].to.since(off[0].from) >= Duration::from_secs(3_000), "{} to {}", off[0].from, off[0].to);
+    assert!(world.faults.iter().all(|fault| fault.kind == FaultKind::Blocked));
+    // Probed slowly: an hour of it is a dozen requests.
+    assert!(world.faults.len() <= 13, "{} probes", world.faults.len());
+    assert_eq!(world.missing(), [] as [String; 0]);
+}
+
+/// What the simulator can do to a page, one kind after the other, and all is there in the end.
+#[test]
+fn every_fault_of_a_page_passes() {
+    let kinds = [
+        Kind::RateLimited,
+        Kind::Starved,
+        Kind::Status,
+        Kind::Html,
+        Kind::Truncated,
+        Kind::Empty,
+        Kind::Malformed,
+        Kind::Huge,
+        Kind::Revoked,
+        Kind::Expired,
+        Kind::WrongKind,
+        Kind::MissingScope,
+        Kind::CursorInvalid,
+        Kind::CursorRepeated,
+        Kind::CursorNull,
+        Kind::HasMoreMissing,
+        Kind::OrderRefused,
+        Kind::Duplicate,
+        Kind::Changed,
+        Kind::Bare,
+        Kind::Skewed,
+    ];
+    for kind in kinds {
+        let mut world = calm(30, json!({"page_size": 5}));
+        rows(&mut world, 40, 5 * MINUTE);
+        let ordered = Ordered { after: 2, every: 2, count: 3, bytes: Some(700), ..Ordered::new(kind) };
+        world.simulation.order(ordered).unwrap();
+        world.run(HOUR);
+        assert_eq!(world.missing(), [] as [String; 0], "{kind:?}");
+        assert_eq!((world.repeats(), world.sink.len()), (0, 40), "{kind:?}");
+    }
 }

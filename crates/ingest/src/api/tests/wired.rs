@@ -134,7 +134,6 @@ async fn what_stands_in_the_way_is_said() {
     assert!(words.contains("lets us read activities"), "{words}");
     let nobody = wired.settings(serde_json::json!({"api_key": "sk-ant-api01-nobody"}));
     assert_eq!(probe(&nobody).await.unwrap_err().kind, FaultKind::Unauthenticated);
-    wired.server.control();
     let gone = wired.settings(serde_json::json!({"base_url": "http://127.0.0.1:1"}));
     let fault = probe(&gone).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Unreachable, "{fault}");
