@@ -36,6 +36,9 @@ const MOST_RECORD: u64 = 16 << 20;
 /// How many bytes of records are given at once, about.
 const PORTION: usize = 1 << 20;
 
+/// How often a page is asked for again because rows in it look damaged, each time in another way.
+const MOST_DOUBTS: u32 = 3;
+
 /// What is kept of the body of a refusal.
 const MOST_REFUSAL: usize = 64 * 1024;
 
@@ -104,6 +107,8 @@ pub(super) struct Reader {
     pub(super) given: HashSet<Key>,
     /// Given out of the page that is being tried.
     pub(super) attempted: HashSet<Key>,
+    /// Rows of it that looked damaged.
+    pub(super) doubted: HashSet<Key>,
     pub(super) page: Option<Page>,
     pub(super) asked: Option<Task>,
     pub(super) owed: Option<Portion>,
@@ -142,6 +147,7 @@ impl Reader {
             server: None,
             given: HashSet::new(),
             attempted: HashSet::new(),
+            doubted: HashSet::new(),
             page: None,
             asked: None,
             owed: None,
@@ -190,6 +196,7 @@ impl Reader {
         if self.asked.as_ref() != Some(&task) {
             // What was given in an attempt at another page counts there.
             self.attempted.clear();
+            self.doubted.clear();
             self.strikes = 0;
         }
         let Some(query) = self.query(&task, true) else { return Step::End };
@@ -256,6 +263,7 @@ impl Reader {
             records: Vec::new(),
             seen: Vec::new(),
             bytes: 0,
+            doubtful: 0,
             head,
         });
         Ok(())
@@ -297,7 +305,15 @@ impl Reader {
         let mut items = Vec::new();
         page.pages.feed(piece, &mut |item| items.push(item));
         for item in items {
-            let look = look(&item);
+            let seen = look(&item);
+            if seen.is_none() && self.strikes < MOST_DOUBTS {
+                let key = Key::of_bytes(&item.bytes);
+                if !self.given.contains(&key) && !known.has(key)? && self.doubted.insert(key) {
+                    page.doubtful += 1;
+                    continue;
+                }
+            }
+            let look = seen.unwrap_or_default();
             let row = page.row(&item, &look, server);
             if look.kind.as_deref() == Some("org_compliance_api_settings_updated") {
                 tracing::warn!(request = %page.request_id, "the settings of the Compliance API were changed; see that recording is still on");
@@ -362,6 +378,15 @@ impl Reader {
         if frame.has_more.is_none() && full {
             tracing::warn!(request = %page.request_id, "a full page does not say whether there is more; asking");
         }
+        if page.doubtful > 0 {
+            self.owe(&mut page);
+            let words = "records that cannot be decoded; asking for the page again before they are taken for what they are";
+            let cause = format!(
+                "{}: {} {words} (request {})",
+                self.rules.filters.base_url, page.doubtful, page.request_id
+            );
+            return Err(self.broke(Broke::Connection, cause, now));
+        }
         let more = frame.has_more.unwrap_or(full);
         if more && (frame.last_id.is_none() || frame.last_id == page.walk.cursor) {
             self.owe(&mut page);
@@ -370,6 +395,7 @@ impl Reader {
         self.budget.worked();
         self.strikes = 0;
         self.attempted.clear();
+        self.doubted.clear();
         let mut walk = page.walk;
         page.tally.pages += 1;
         // An empty page has no cursors, and takes none away.

@@ -36,9 +36,9 @@ pub(super) struct Look<'r> {
 }
 
 impl<'r> Look<'r> {
-    /// Nothing, where the record is none that serde can read.
-    pub(super) fn at(bytes: &'r [u8]) -> Self {
-        serde_json::from_slice(bytes).unwrap_or_default()
+    /// None where the record is none that serde can read.
+    pub(super) fn at(bytes: &'r [u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
     }
 }
 
@@ -100,6 +100,8 @@ pub(super) struct Page {
     pub(super) records: Vec<RawRecord>,
     pub(super) seen: Vec<Seen>,
     pub(super) bytes: usize,
+    /// Rows that look damaged and are not given before the page was asked for again.
+    pub(super) doubtful: u32,
 }
 
 /// What was found out about a row.
@@ -143,9 +145,13 @@ impl Page {
     }
 }
 
-/// Whether a row can be looked into.
-pub(super) fn look<'i>(item: &'i Item) -> Look<'i> {
-    if item.kind == Kind::Record { Look::at(&item.bytes) } else { Look::default() }
+/// What can be seen of a row. None if it looks damaged: it may come whole when the page is asked for again.
+pub(super) fn look(item: &Item) -> Option<Look<'_>> {
+    match item.kind {
+        Kind::Record => Look::at(&item.bytes),
+        Kind::Malformed(_) => None,
+        Kind::TooLarge { .. } => Some(Look::default()),
+    }
 }
 
 #[cfg(test)]
@@ -155,10 +161,10 @@ mod tests {
     #[test]
     fn odd_values_are_no_ids_and_spoil_nothing() {
         let record = br#"{"id":["x"],"created_at":7,"type":{"a":1},"request_id":null,"n":123456789012345678901234567890,"s":"\ud800"}"#;
-        let look = Look::at(record);
+        let look = Look::at(record).unwrap();
         assert!(look.id.is_none() && look.created_at.is_none() && look.kind.is_none());
-        let look = Look::at(br#"{"s":"\ud800","n":1e999,"id":"a\u0062","type":"t"}"#);
+        let look = Look::at(br#"{"s":"\ud800","n":1e999,"id":"a\u0062","type":"t"}"#).unwrap();
         assert_eq!((look.id.as_deref(), look.kind.as_deref()), (Some("ab"), Some("t")));
-        assert!(Look::at(br#"{"id":"a","#).id.is_none());
+        assert!(Look::at(br#"{"id":"a","#).is_none());
     }
 }

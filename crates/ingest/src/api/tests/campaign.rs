@@ -65,8 +65,8 @@ fn live(seed: u64, limit: u32, knows_order: bool, dialect: Dialect, crash_per_mi
         limits: Limits { headers: !seed.is_multiple_of(3), ..Limits::default() },
         ..SimulatorSettings::default()
     };
-    simulator.tenant.people = if tiny { 2 } else { 8 };
-    simulator.tenant.hourly = 2;
+    simulator.tenant.people = if tiny { 4 } else { 20 };
+    simulator.tenant.hourly = 4;
     simulator.tenant.stories = false;
     simulator.tenant.history = 2 * HOUR;
     simulator.tenant.late_per_mille = 100;

@@ -20,6 +20,7 @@ use super::config::{ComplianceApiConfig, Settings};
 use super::position::Position;
 use super::reader::{Broke, Known, Now, Portion, Reader, Step};
 use super::refusal::Head;
+use super::rows::Look;
 use super::seen::{Key, Seen};
 use super::time::Micros;
 
@@ -290,11 +291,12 @@ impl World {
     fn end(&mut self, at: usize) {
         self.pending[at].ended = true;
         for record in &self.pending[at].portion.records {
-            let id = serde_json::from_slice::<serde_json::Value>(&record.bytes).ok();
-            match id.as_ref().and_then(|record| record["id"].as_str()) {
+            // Not by a tree of values, which refuses what the feed may hold: lone surrogates, huge numbers.
+            match Look::at(&record.bytes).and_then(|look| look.id) {
                 Some(id) if record.kind == crate::file::Kind::Record => {
-                    *self.sink.entry(id.to_owned()).or_default() += 1;
-                    self.first.entry(id.to_owned()).or_insert_with(|| record.bytes.to_vec());
+                    let id = id.into_owned();
+                    *self.sink.entry(id.clone()).or_default() += 1;
+                    self.first.entry(id).or_insert_with(|| record.bytes.to_vec());
                 }
                 _ => self.malformed.push(record.bytes.to_vec()),
             }
