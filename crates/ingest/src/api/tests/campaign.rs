@@ -80,6 +80,12 @@ fn live(seed: u64, limit: u32, knows_order: bool, dialect: Dialect, crash_per_mi
             "reconcile": [{"every": "1h", "depth": "4h"}],
         }),
     );
+    // Some tenants sleep just then. What is added is late by anything up to two hours, or comes at once.
+    for _ in 0..12 {
+        let created = world.now + world.random.i64(-HOUR..2 * HOUR);
+        let late = if world.random.bool() { world.random.i64(0..2 * HOUR) } else { SECOND };
+        world.add(created, created + late);
+    }
     world.mischief = troubles(seed);
     world.crash_per_mille = crash_per_mille;
     world.prompt = false;
