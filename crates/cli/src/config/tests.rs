@@ -24,10 +24,13 @@ fn mistakes_are_named_with_their_line_and_what_was_meant() {
         ("[source", "c.toml:1: not TOML"),
         (SINK, "c.toml: there is no section [source]"),
         (SOURCE, "c.toml: there is no section [sink]"),
-        ("[source]\npaths = []\n", "c.toml:1: [source] needs the key `type`, one of `kafka`, `file`"),
+        (
+            "[source]\npaths = []\n",
+            "c.toml:1: [source] needs the key `type`, one of `compliance_api`, `kafka`, `file`",
+        ),
         (
             "[source]\ntype = \"fiel\"\n",
-            "c.toml:2: [source] `type` is one of `kafka`, `file`; did you mean `file`?",
+            "c.toml:2: [source] `type` is one of `compliance_api`, `kafka`, `file`; did you mean `file`?",
         ),
         ("source = 5", "c.toml:1: `source` is a section"),
         (

@@ -450,6 +450,10 @@ impl ComplianceApiConfig {
             self.reconcile.is_empty() && self.until.is_none(),
             "without `reconcile`, rows that come later than `lag` and `overlap` allow are lost",
         );
+        warn(
+            self.page_size < 100,
+            "`page_size` is small: each request makes a row itself, so that small pages keep themselves busy",
+        );
         warn(self.danger_plain_http, "`danger_plain_http` sends the key in the clear");
         warnings
     }
