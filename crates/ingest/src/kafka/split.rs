@@ -4,7 +4,7 @@
 //! [`split_page`] and [`Splitter`] tell records apart.
 //!
 //! The one subtle thing: only a value that cannot be anything but one record takes the short way. Two objects in valid JSON
-//! are never neighbours without a comma outside a string, so braces that meet, and a `data` array, are the only hints
+//! are never neighbours without a comma outside a string, so braces that meet, and a key `data`, are the only hints
 //! needed; a hint inside a string costs time and changes nothing.
 
 use std::ops::Range;
@@ -63,10 +63,9 @@ fn over_limit(length: usize) -> Option<Kind> {
 
 /// Whether an object may really be a page, or several objects.
 fn may_hold_several(body: &[u8]) -> bool {
+    // What stands between `data` and its array in a broken page, the splitter judges more kindly than could be said here.
+    let page = memmem::find(body, b"\"data\"").is_some();
     let after = |at: usize| body.get(at..).map(|rest| rest.trim_ascii_start()).unwrap_or_default();
-    let page = memmem::find_iter(body, b"\"data\"").any(|at| {
-        after(at + 6).strip_prefix(b":").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"["))
-    });
     let neighbours = || memchr::memchr_iter(b'}', body).any(|at| after(at + 1).starts_with(b"{"));
     page || neighbours() || begins_with_a_line(body) || body.ends_with(b",")
 }
@@ -145,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn broken_pages_take_the_long_way() {
+        for body in [r#"{}]{"data"\:["#, r#"{"data",:["#] {
+            assert!(split_page(body.as_bytes()).is_some() && may_hold_several(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
     fn what_is_no_record_comes_out_whole() {
         let malformed = Kind::Malformed(Reason::NotAnObject);
         for value in ["hello", "42", "\u{0}\u{1}", "\"text\"", "null"] {
@@ -175,7 +181,8 @@ mod tests {
     }
 
     proptest! {
-        /// The short way changes nothing: where it is taken, the long way finds one record too.
+        /// The short way changes nothing: where it is taken, the long way finds one record too. What is no JSON may come out
+        /// whole: the mapper refuses it, and then it is offered to [`split_page`].
         #[test]
         fn the_short_way_agrees_with_the_long_one(pieces in prop::collection::vec(prop::sample::select(vec![
             "{", "}", "[", "]", ",", ":", "\"data\"", "\"id\"", "1", " ", "\n", "\"x\"", "\"}{\"", "\\",
@@ -183,7 +190,8 @@ mod tests {
             let value = format!("{{{}", pieces.concat());
             let body = value.trim();
             if !may_hold_several(body.as_bytes()) {
-                prop_assert_eq!(split_page(body.as_bytes()), None, "{}", body);
+                let is_json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
+                prop_assert!(!is_json || split_page(body.as_bytes()).is_none(), "{}", body);
             }
         }
 
