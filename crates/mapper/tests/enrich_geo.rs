@@ -211,7 +211,8 @@ fn ipinfo_knows_place_and_network_in_one() {
 fn refused_unreadable() {
     let (error, message) = refusal(&[data().join("no-such.mmdb")]);
     assert!(matches!(error, GeoError::Unreadable { .. }), "{message}");
-    assert!(message.contains("No such file"), "{message}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("No such file"), "{cause}");
     let (error, message) = refusal(&[data()]);
     assert!(matches!(error, GeoError::Unreadable { .. }), "{message}");
 }
