@@ -238,7 +238,7 @@ pub(crate) struct SimulateArgs {
     /// How many times as fast as the real clock the simulated one goes, from the real present on
     #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
     pub(crate) speed: f64,
-    /// What goes wrong: JSON lines, or TOML with [[fault]] tables
+    /// What goes wrong: JSON lines, or TOML with a `[[fault]]` table for each
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
     /// The edition of the API: 2026-08 or 2026-10
