@@ -7,6 +7,7 @@ pub mod api;
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod file;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 mod source;
 
