@@ -105,7 +105,8 @@ impl std::error::Error for RunError {}
 
 /// Runs until the source ends, the stop comes, or a fault ends it.
 ///
-/// After a stop it returns within [`Options::drain_timeout`] and three times five seconds.
+/// After a stop it returns within [`Options::drain_timeout`] and four times five seconds: the last commit, and three parts to
+/// close.
 ///
 /// # Errors
 ///
