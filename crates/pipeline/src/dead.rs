@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use ingest::Origin;
 use model::fault::Fault;
+use output::dead_letters::Stage;
 
 /// A record that cannot be delivered, whole, with all that is known about why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,29 +32,6 @@ pub struct Letter {
     pub attempts: u32,
     /// When it was refused.
     pub time: DateTime<Utc>,
-}
-
-/// Stages of a record's way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stage {
-    /// No record could be told from the bytes.
-    Decode,
-    /// There is no document for the record.
-    Map,
-    /// The sink refused the document for good.
-    Deliver,
-}
-
-impl Stage {
-    /// Its name in letters and counters.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Decode => "decode",
-            Self::Map => "map",
-            Self::Deliver => "deliver",
-        }
-    }
 }
 
 /// Where dead letters go.

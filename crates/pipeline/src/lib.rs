@@ -29,7 +29,7 @@ mod transactional;
 mod workers;
 
 pub use config::{DeliveryConfig, InvalidDelivery, Options};
-pub use dead::{DeadLetters, Letter, Stage as LetterStage};
+pub use dead::{DeadLetters, Letter};
 pub use mapping::{DecodeOptions, Decoder, Format, KeyBy, Parcel};
 pub use packer::Packing;
 pub use retry::Backoff;

@@ -15,10 +15,11 @@ use chrono::Utc;
 use ingest::file::{Kind, Reason, split_page};
 use ingest::{Batch, Mark, Origin, RawRecord};
 use mapper::{Mapper, Mapping, Tags, Unmappable};
+use output::dead_letters::Stage;
 use output::{Documents, DocumentsBuilder, Rejection};
 use serde::Deserialize;
 
-use crate::dead::{Letter, Stage};
+use crate::dead::Letter;
 
 /// How many bytes of a detail or a name are kept: they come from outside and may be as long as they like.
 const LONGEST_DETAIL: usize = 4 << 10;

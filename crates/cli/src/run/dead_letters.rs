@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ingest::Origin;
 use mapper::ECS_VERSION;
 use model::fault::{Fault, FaultKind};
-use output::dead_letters::{DeadLetter, DeadLetters as File, Place, Stage};
+use output::dead_letters::{DeadLetter, DeadLetters as File, Place};
 use output::kafka::KafkaSink;
 use output::{DocumentsBuilder, Outcome, Request, Sink};
-use pipeline::{DeadLetters, Letter, LetterStage};
+use pipeline::{DeadLetters, Letter};
 
 use crate::config::DeadLettersConfig;
 
@@ -53,11 +53,7 @@ fn line(letter: &Letter) -> DeadLetter<'_> {
     DeadLetter {
         reason: &letter.reason,
         detail: &letter.detail,
-        stage: match letter.stage {
-            LetterStage::Decode => Stage::Decode,
-            LetterStage::Map => Stage::Map,
-            LetterStage::Deliver => Stage::Deliver,
-        },
+        stage: letter.stage,
         source: match &letter.origin {
             Origin::File { path, offset } => Place::File { path, offset: offset + letter.offset },
             Origin::Kafka { topic, partition, offset, item } => {
