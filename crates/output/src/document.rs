@@ -94,8 +94,14 @@ impl DocumentsBuilder {
     /// Ends the document that was appended to `lines` since the last call.
     pub fn push(&mut self, id: &str, action: &str, key: Option<&str>) {
         self.lines.push(b'\n');
+        self.note(self.lines.len(), id, action, key);
+    }
+
+    /// Notes a document whose bytes are in a buffer of the caller's, which [`DocumentsBuilder::finish_with`] takes: from the
+    /// end of the one before to `end`, a line end included.
+    pub fn note(&mut self, end: usize, id: &str, action: &str, key: Option<&str>) {
         let start = self.items.last().map_or(0, |item| item.line.end);
-        let line = start..self.lines.len() as u32;
+        let line = start..end as u32;
         let mut add = |text: &str| {
             let start = self.names.len() as u32;
             self.names.push_str(text);
@@ -115,8 +121,15 @@ impl DocumentsBuilder {
 
     /// The finished documents.
     #[must_use]
-    pub fn finish(self) -> Documents {
-        Documents { lines: self.lines.into(), names: self.names, items: self.items }
+    pub fn finish(mut self) -> Documents {
+        let lines = std::mem::take(&mut self.lines);
+        self.finish_with(lines.into())
+    }
+
+    /// The finished documents, if they were noted: `lines` are their bytes.
+    #[must_use]
+    pub fn finish_with(self, lines: Bytes) -> Documents {
+        Documents { lines, names: self.names, items: self.items }
     }
 }
 

@@ -110,8 +110,8 @@ impl Parcel {
     }
 }
 
-/// What a batch is reckoned to take of memory until it is mapped, in bytes: the records, and twice the room that is made for
-/// their documents, which is what it grows to if it does not suffice.
+/// What a batch is reckoned to take of memory until it is mapped, in bytes: the records, and twice the room for their
+/// documents, which are copied once.
 #[must_use]
 pub(crate) fn expected_cost(batch: &Batch) -> usize {
     let (raw, records) = (raw_bytes(batch), batch.records.len());
@@ -124,7 +124,7 @@ fn raw_bytes(batch: &Batch) -> usize {
     batch.records.iter().map(|record| record.bytes.len()).sum()
 }
 
-/// Room for documents. They are about twice as long as their records; the part that is the same in all counts for more where
+/// What documents take. They are about twice as long as their records; the part that is the same in all counts for more where
 /// records are short.
 fn room(raw: usize, records: usize) -> usize {
     raw.saturating_mul(3) / 2 + records * 512
@@ -134,18 +134,24 @@ fn room(raw: usize, records: usize) -> usize {
 const EACH_BATCH: usize = 512;
 const EACH_RECORD: usize = 256;
 
+/// How large a buffer for documents may stay between batches, in bytes.
+const KEPT_BUFFER: usize = 4 << 20;
+
 /// Turns batches into parcels, one after the other; each thread has its own.
 pub struct Decoder {
     mapper: Mapper,
     options: DecodeOptions,
-    scratch: Vec<u8>,
+    /// The documents of the batch in hand, which leave it in one piece of just their length; where raw records are to be
+    /// delivered, the document of the record in hand.
+    documents: mapper::Documents,
 }
 
 impl Decoder {
     /// A decoder with empty caches.
     #[must_use]
     pub fn new(mapping: &Arc<Mapping>, options: DecodeOptions) -> Self {
-        Self { mapper: Mapper::new(Arc::clone(mapping)), options, scratch: Vec::new() }
+        let mapper = Mapper::new(Arc::clone(mapping));
+        Self { mapper, options, documents: mapper::Documents::default() }
     }
 
     /// Maps a batch.
@@ -155,7 +161,7 @@ impl Decoder {
             self.mapper.set_ingested(Some(Utc::now()));
         }
         let raw = raw_bytes(&batch);
-        let mut work = Work::with_room(raw, batch.records.len());
+        let mut work = Work::with_room(batch.records.len());
         for (at, record) in batch.records.iter().enumerate() {
             let whole = 0..record.bytes.len() as u32;
             let Err(why) = self.one(record, at, whole.clone(), record.kind, &mut work) else { continue };
@@ -171,7 +177,12 @@ impl Decoder {
                 }
             }
         }
-        work.finish(batch, raw)
+        let parcel = work.finish(batch, raw, self.documents.as_slice());
+        self.documents.clear();
+        if self.documents.capacity() > KEPT_BUFFER {
+            self.documents = mapper::Documents::default();
+        }
+        parcel
     }
 
     /// Maps one record, or says why there is none.
@@ -189,33 +200,29 @@ impl Decoder {
             Kind::TooLarge { length } => return Err(Why::too_large(length)),
         }
         let bytes = record.bytes.get(range.start as usize..range.end as usize).unwrap_or_default();
-        let start = work.documents.lines.len();
-        let (mapped, key_from) = match self.options.format {
-            Format::Ecs => (self.mapper.map(bytes, &mut work.documents.lines), None),
-            Format::Raw => {
-                self.scratch.clear();
-                (self.mapper.map(bytes, &mut self.scratch), Some(&self.scratch))
-            }
-        };
+        let start = self.documents.len();
+        let mapped = self.mapper.append(bytes, &mut self.documents);
         let mapped = mapped.map_err(|why| Why::unmappable(&why))?;
         if mapped.tags.contains(Tags::UNKNOWN_ACTIVITY_TYPE) {
             *work.unknown_types.entry(shorten(mapped.activity_type, LONGEST_NAME).to_owned()).or_default() +=
                 1;
         }
         work.broken_lookups += u64::from(mapped.tags.contains(Tags::GEOIP_LOOKUP_FAILURE));
-        if self.options.key == KeyBy::Id {
-            if key_from.is_some() {
-                append_line(&mut work.documents.lines, bytes);
+        let key = match self.options.key {
+            KeyBy::Id => None,
+            by => key(self.documents.as_slice().get(start..).unwrap_or_default(), by),
+        };
+        let (id, action) = (mapped.event_id, mapped.activity_type);
+        match self.options.format {
+            Format::Ecs => {
+                self.documents.push(b'\n');
+                work.documents.note(self.documents.len(), id, action, key.as_deref());
             }
-            work.documents.push(mapped.event_id, mapped.activity_type, None);
-        } else {
-            let document =
-                key_from.map_or_else(|| work.documents.lines.get(start..), |scratch| scratch.get(..));
-            let key = key(document.unwrap_or_default(), self.options.key);
-            if key_from.is_some() {
+            Format::Raw => {
+                self.documents.clear();
                 append_line(&mut work.documents.lines, bytes);
+                work.documents.push(id, action, key.as_deref());
             }
-            work.documents.push(mapped.event_id, mapped.activity_type, key.as_deref());
         }
         work.places.push(Place { record: at as u32, start: range.start, end: range.end });
         Ok(())
@@ -277,22 +284,21 @@ struct Work {
 }
 
 impl Work {
-    fn with_room(raw: usize, records: usize) -> Self {
-        let mut work = Self { places: Vec::with_capacity(records), ..Self::default() };
-        work.documents.lines.reserve(room(raw, records));
-        work
+    fn with_room(records: usize) -> Self {
+        Self { places: Vec::with_capacity(records), ..Self::default() }
     }
 
-    fn finish(mut self, batch: Batch, raw: usize) -> Parcel {
-        let lines = &mut self.documents.lines;
-        if lines.capacity() > 2 * lines.len() {
-            lines.shrink_to_fit();
-        }
+    /// The parcel; `documents` are the bytes of what was noted.
+    fn finish(mut self, batch: Batch, raw: usize, documents: &[u8]) -> Parcel {
+        let lines = match std::mem::take(&mut self.documents.lines) {
+            none if none.is_empty() => Bytes::copy_from_slice(documents),
+            lines => Bytes::from(lines.into_boxed_slice()),
+        };
         let count = batch.records.len().max(self.places.len()) + self.letters.len();
-        let cost = EACH_BATCH + count * EACH_RECORD + raw + lines.capacity();
+        let cost = EACH_BATCH + count * EACH_RECORD + raw + lines.len();
         Parcel {
             mark: batch.mark,
-            documents: Arc::new(self.documents.finish()),
+            documents: Arc::new(self.documents.finish_with(lines)),
             letters: self.letters,
             unknown_types: self.unknown_types,
             broken_lookups: self.broken_lookups,

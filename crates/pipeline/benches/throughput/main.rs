@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use ingest::checkpoint::Checkpoint;
 use ingest::file::{FileConfig, FileSource};
 use mapper::enrich::GeoDatabases;
-use mapper::{Mapper, MapperOptions, Mapping};
+use mapper::{Documents, Mapper, MapperOptions, Mapping};
 use model::catalog::Catalog;
 use model::tables::Tables;
 use output::ndjson::{NdjsonConfig, NdjsonSink};
@@ -120,9 +120,9 @@ fn bare<'a>(mapping: &'a Arc<Mapping>, lines: &'a [String]) -> Mark<'a> {
     Mark::new("the mapper alone, one thread", None, move || {
         timed(|| {
             let mut mapper = Mapper::new(Arc::clone(mapping));
-            let mut out = Vec::with_capacity(ENOUGH + (16 << 10));
+            let mut out = Documents::with_capacity(ENOUGH + (16 << 10));
             for line in lines {
-                mapper.map(line.as_bytes(), &mut out).unwrap();
+                mapper.append(line.as_bytes(), &mut out).unwrap();
                 if out.len() > ENOUGH {
                     black_box(&mut out).clear();
                 }
