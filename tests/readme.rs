@@ -23,7 +23,7 @@ const PAGES: [&str; 6] = [
 ];
 
 /// What is named and need not be there: it is made by running something.
-const MADE: [&str; 3] = ["dead-letters.ndjson", "fuzz/corpus/map", "target"];
+const MADE: [&str; 4] = ["dead-letters.ndjson", "demo-output/", "fuzz/corpus/map", "target"];
 
 fn page(path: &str) -> String {
     fs::read_to_string(world::root(path)).unwrap()

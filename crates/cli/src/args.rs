@@ -40,6 +40,10 @@ pub(crate) enum Command {
     /// The first SIGTERM or SIGINT stops reading, delivers what is under way and commits; the second ends at once, and nothing
     /// is lost by it: what was not committed comes again at the next start.
     Run(RunArgs),
+    /// Show the whole stage at work, on this machine and with nothing else: a simulated API is read, mapped and written.
+    ///
+    /// It takes half a minute, meets a few things that go wrong, and ends with a summary.
+    Demo(DemoArgs),
     /// Check a configuration; with --connect, also everything it names: servers, rights, topics, templates.
     Check(CheckArgs),
     /// Install the index template, its component templates and the lifecycle policy, and make the data stream.
@@ -120,6 +124,17 @@ pub(crate) struct RunArgs {
     /// Write a line for each change of state and nothing below this level: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::Level,
+}
+
+/// What `demo` takes.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The folder for documents, configuration and state; files of an earlier demo in it are overwritten
+    #[arg(short, long, value_name = "FOLDER", default_value = "demo-output")]
+    pub(crate) output: PathBuf,
+    /// Decides who there is and what they do
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 /// What `check` takes.

@@ -11,6 +11,7 @@ mod args;
 mod catalog;
 mod check;
 mod config;
+mod demo;
 mod explain;
 mod failure;
 mod files;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         _ if cli.version => version(),
         Some(Command::Normalize(args)) => normalize::run(&args),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Setup(args)) => setup::run(&args),
         Some(Command::State(args)) => state::run(&args),

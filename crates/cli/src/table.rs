@@ -127,6 +127,19 @@ impl Table {
     }
 }
 
+/// A number with commas between groups of three.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +155,9 @@ mod tests {
         table.write(&mut out, Style::default(), "  ").unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "  A     B\n  é     x\n        yy\n  long\n");
         assert_eq!(table.width(), 8);
+    }
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ingest::file::Progress;
 
-use super::summary::grouped;
 use crate::args::NormalizeArgs;
+use crate::table::grouped;
 
 /// How often the bar's text, and how often a line, is renewed.
 const BAR_EVERY: Duration = Duration::from_millis(100);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::pipeline::Closing;
 use super::worker::Counts;
+use crate::table::grouped;
 
 /// How many unknown types are named.
 const NAMED: usize = 5;
@@ -121,27 +122,9 @@ fn named(name: &str, count: u64) -> String {
     format!("{shown} {}", grouped(count))
 }
 
-/// A number with commas between groups of three.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
 
     #[test]
     fn the_closing_line_has_everything() {

@@ -13,7 +13,7 @@ use pipeline::{DeadLetters, Letter};
 use crate::config::DeadLettersConfig;
 
 /// Where letters go.
-pub(super) enum Letters {
+pub(crate) enum Letters {
     /// A file.
     File(File),
     /// A topic.
@@ -22,7 +22,7 @@ pub(super) enum Letters {
 
 impl Letters {
     /// Opens what the configuration names.
-    pub(super) fn open(config: &DeadLettersConfig) -> Result<Self, Fault> {
+    pub(crate) fn open(config: &DeadLettersConfig) -> Result<Self, Fault> {
         Ok(match config {
             DeadLettersConfig::File(config) => Self::File(File::open(config)?),
             DeadLettersConfig::Kafka(config) => {

@@ -3,7 +3,7 @@
 //! Owns the order of a start (everything that can be refused is refused before anything is read), the signals, and what the
 //! end means. What happens in between is the pipeline's.
 
-mod dead_letters;
+pub(crate) mod dead_letters;
 mod exactly_once;
 mod logging;
 pub(crate) mod wire;
@@ -129,7 +129,7 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
 }
 
 /// The first signal stops the run, the second ends the process: nothing is lost by that, only done again.
-fn listen(handle: StopHandle) -> io::Result<()> {
+pub(crate) fn listen(handle: StopHandle) -> io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
