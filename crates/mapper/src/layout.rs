@@ -11,6 +11,7 @@
 //! else it gives up, and the parser has the whole record.
 
 use simd_json::{Node, StaticNode};
+use smallvec::SmallVec;
 use wide::u8x16;
 
 use crate::plan::Texts;
@@ -60,12 +61,13 @@ pub(crate) struct Layouts {
 /// A place in the tree where layouts part, or end.
 #[derive(Debug)]
 struct Place {
-    edges: Vec<Edge>,
+    /// Where layouts part, there are mostly two.
+    edges: SmallVec<[Edge; 2]>,
     /// Which edge to try first; the others by [`Edge::next`].
     first: u16,
-    index: Option<Index>,
-    /// The plans whose layout ends here.
-    plans: Vec<u16>,
+    index: Option<Box<Index>>,
+    /// The plans whose layout ends here: mostly one, and then it is read without another way to memory.
+    plans: SmallVec<[u16; 8]>,
 }
 
 /// A run of pieces between two places.
@@ -228,7 +230,7 @@ impl Layouts {
 
 impl Place {
     fn new() -> Self {
-        Self { edges: Vec::new(), first: NONE, index: None, plans: Vec::new() }
+        Self { edges: SmallVec::new(), first: NONE, index: None, plans: SmallVec::new() }
     }
 
     /// The longest edge that the bytes begin with.
@@ -297,7 +299,7 @@ impl Place {
         self.first = NONE;
         let chains = vec![NONE; (self.edges.len() * 4).next_power_of_two()];
         // Too few bytes tell nothing apart: then all edges are one chain.
-        self.index = (width >= 8).then_some(Index { skip, width, chains });
+        self.index = (width >= 8).then(|| Box::new(Index { skip, width, chains }));
         for number in 0..self.edges.len() {
             let head = self.edges[number].head;
             let chain = self.index.as_ref().and_then(|index| index.chain(head.text(texts)));

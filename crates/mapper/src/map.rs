@@ -358,11 +358,11 @@ fn make_plan(
         address: address.and_then(|(node, known)| Some((node, addresses.get(known)?))),
     };
     plans.make_room();
+    let activity_type = plans.share(activity_type);
     let (values, mut scratch) = (Values::new(record), Out::default());
     let mut writer = Writer {
         out: &mut scratch,
         values: &values,
-
         agents,
         addresses,
         address: None,

@@ -10,15 +10,15 @@
 //! that ends differently than recorded makes the record go the general way. `tests/properties.rs` holds both ways together.
 
 use std::cell::Cell;
-use std::ops::Range;
-
 use std::hash::BuildHasher;
+use std::ops::Range;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::fragments::Address;
-use crate::layout::{self, Layout, Piece, Then};
+use crate::layout::{self, Layout, Piece, Then as Behind};
 use crate::message;
 use crate::out::PADDING;
 use crate::program::Write;
@@ -49,16 +49,20 @@ impl AddressShape {
 }
 
 /// One shape and how to write it. Values are named by their place among the values of the layout, from 1.
+///
+/// There are thousands of plans and the next one to be used is anybody's guess, so that reading one is mostly waiting for
+/// memory. Hence a plan is one line of the cache, and all else that is its own lies in one piece, in the order of use.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Plan {
     pub(crate) layout: Layout,
+    /// First what texts must be for the plan, then what is to be written.
     steps: Box<[Step]>,
-    /// What goes into lists of distinct texts.
-    lists: Box<[(u32, Write)]>,
-    parts: Box<[(u32, Parted, u8)]>,
+    activity_type: Arc<str>,
     pub(crate) address: Option<(u32, AddressShape)>,
     id: u32,
-    activity_type: Box<str>,
+    /// How many of the steps ask.
+    questions: u16,
     /// Used since plans were last swept out.
     pub(crate) used: Cell<bool>,
 }
@@ -68,7 +72,28 @@ pub(crate) struct Plan {
 struct Step {
     start: u32,
     len: u16,
-    then: Option<Op>,
+    then: Then,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    /// Asks whether a text has just these parts.
+    Ask(u32, Parted, u8),
+    Do(Op),
+    /// Writes a list of distinct texts, the values of so many steps behind it.
+    List(u32),
+    /// A value of a list.
+    Item(u32, Write),
+    /// Nothing: it is the last.
+    End,
+}
+
+impl Step {
+    /// A step without fixed bytes.
+    fn bare(then: Then) -> Self {
+        Self { start: 0, len: 0, then }
+    }
 }
 
 /// The fixed bytes of all plans, each run kept once: most stand in many plans, and what all use stays in the caches.
@@ -144,7 +169,7 @@ impl Plan {
         recording: &Recording,
         document: &[u8],
         basis: &Basis<'_>,
-        activity_type: &str,
+        activity_type: Arc<str>,
         texts: &mut Texts,
         writer: &mut Writer<'_, '_, '_>,
     ) -> Option<Self> {
@@ -162,14 +187,19 @@ impl Plan {
             nodes: Vec::with_capacity(MEMBERS),
         };
         shape.add(0, basis.opened)?;
-        shape.piece(record.raw.len()..record.raw.len(), Then::End)?;
+        shape.piece(record.raw.len()..record.raw.len(), Behind::End)?;
         let Shape { layout, nodes, .. } = shape;
         let value = |node: u32| {
             let number = nodes.iter().position(|other| *other == node)? as u32 + 1;
             Some(if record.scalar(node).is_some() { number } else { number | CONTAINER })
         };
         let (mut steps, mut fixed) = (Vec::with_capacity(recording.ops.len()), Vec::with_capacity(1024));
-        let mut lists = Vec::with_capacity(recording.lists.len());
+        for &(node, parted, parts) in &recording.parts {
+            if !recording.exact.contains(&node) {
+                steps.push(Step::bare(Then::Ask(value(node)?, parted, parts)));
+            }
+        }
+        let questions = u16::try_from(steps.len()).ok()?;
         for &op in &recording.ops {
             if let Op::Fixed { start, end } = op {
                 fixed.extend_from_slice(document.get(start as usize..end as usize)?);
@@ -185,56 +215,63 @@ impl Plan {
                 fixed.extend_from_slice(writer.out.as_slice());
                 continue;
             }
+            let list = match op {
+                Op::Distinct { start, end } => recording.lists.get(start as usize..end as usize)?,
+                _ => &[],
+            };
             let then = match op {
-                Op::Text(node) => Op::Text(value(node)?),
-                Op::Say(node) => Op::Say(value(node)?),
-                Op::Value(node, write) => Op::Value(value(node)?, write),
-                Op::Part(node, write) => Op::Part(value(node)?, write),
-                Op::Agent(node) => Op::Agent(value(node)?),
-                Op::Distinct { start, end } => {
-                    let first = lists.len() as u32;
-                    for &(node, write) in recording.lists.get(start as usize..end as usize)? {
-                        lists.push((value(node)?, write));
-                    }
-                    Op::Distinct { start: first, end: lists.len() as u32 }
-                }
-                other => other,
+                Op::Text(node) => Then::Do(Op::Text(value(node)?)),
+                Op::Say(node) => Then::Do(Op::Say(value(node)?)),
+                Op::Value(node, write) => Then::Do(Op::Value(value(node)?, write)),
+                Op::Part(node, write) => Then::Do(Op::Part(value(node)?, write)),
+                Op::Agent(node) => Then::Do(Op::Agent(value(node)?)),
+                Op::Distinct { .. } => Then::List(list.len() as u32),
+                other => Then::Do(other),
             };
             let (start, len) = texts.place(&fixed)?;
-            steps.push(Step { start, len, then: Some(then) });
+            steps.push(Step { start, len, then });
+            for &(node, write) in list {
+                steps.push(Step::bare(Then::Item(value(node)?, write)));
+            }
             fixed.clear();
         }
         let (start, len) = texts.place(&fixed)?;
-        steps.push(Step { start, len, then: None });
+        steps.push(Step { start, len, then: Then::End });
         Some(Self {
             layout: layout.into(),
             steps: steps.into(),
-            lists: lists.into(),
-            parts: recording
-                .parts
-                .iter()
-                .filter(|(node, ..)| !recording.exact.contains(node))
-                .map(|&(node, parted, parts)| Some((value(node)?, parted, parts)))
-                .collect::<Option<_>>()?,
+            activity_type,
             address: match basis.address {
                 Some((node, address)) => Some((value(node)?, AddressShape::of(address))),
                 None => None,
             },
             id: value(basis.id)?,
-            activity_type: activity_type.into(),
+            questions,
             used: Cell::new(true),
         })
+    }
+
+    fn questions(&self) -> &[Step] {
+        self.steps.get(..usize::from(self.questions)).unwrap_or_default()
     }
 
     /// Whether texts have the parts that the plan counts on. The record is known to have the layout.
     #[inline]
     pub(crate) fn fits(&self, values: &Values<'_, '_>) -> bool {
-        self.parts.iter().all(|&(value, parted, parts)| values.parts(value, parted) == parts)
+        self.questions().iter().all(|question| match question.then {
+            Then::Ask(value, parted, parts) => values.parts(value, parted) == parts,
+            _ => false,
+        })
     }
 
     /// Whether another plan is for the same records.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.parts == other.parts && self.address == other.address
+        let asked = |step: &Step| match step.then {
+            Then::Ask(value, parted, parts) => Some((value, parted, parts)),
+            _ => None,
+        };
+        self.address == other.address
+            && self.questions().iter().map(asked).eq(other.questions().iter().map(asked))
     }
 
     pub(crate) fn activity_type(&self) -> &str {
@@ -251,17 +288,16 @@ impl Plan {
     pub(crate) fn replay(&self, texts: &Texts, writer: &mut Writer<'_, '_, '_>) -> bool {
         let texts = texts.bytes.as_slice();
         let (record, is_plain) = (writer.values.record, writer.values.is_plain);
-        for step in &self.steps {
+        let mut steps = self.steps.get(usize::from(self.questions)..).unwrap_or_default().iter();
+        while let Some(step) = steps.next() {
             let start = step.start as usize;
             let end = start + usize::from(step.len);
-            let Some(op) = step.then else {
-                writer.out.put_padded(texts, start, end);
-                continue;
-            };
-            let text = match op {
+            let text = match step.then {
                 _ if !is_plain => None,
-                Op::Text(value) => record.text(value),
-                Op::Say(value) => record.text(value).filter(|text| text.len() <= message::LONGEST_VALUE),
+                Then::Do(Op::Text(value)) => record.text(value),
+                Then::Do(Op::Say(value)) => {
+                    record.text(value).filter(|text| text.len() <= message::LONGEST_VALUE)
+                }
                 _ => None,
             };
             if let Some(text) = text {
@@ -269,13 +305,22 @@ impl Plan {
                 continue;
             }
             writer.out.put_padded(texts, start, end);
-            let outcome = match op {
-                Op::Distinct { start, end } => {
-                    let list = self.lists.get(start as usize..end as usize).unwrap_or_default();
-                    writer.distinct(list.iter().map(|&(value, write)| (record.node_of(value), write))).into()
+            let outcome = match step.then {
+                Then::Do(op) if is_plain => writer.perform(op),
+                Then::Do(op) => writer.perform(op.of(record)),
+                Then::List(items) => {
+                    let Some((list, behind)) = steps.as_slice().split_at_checked(items as usize) else {
+                        return false;
+                    };
+                    steps = behind.iter();
+                    let item = |step: &Step| match step.then {
+                        Then::Item(value, write) => Some((record.node_of(value), write)),
+                        _ => None,
+                    };
+                    writer.distinct(list.iter().filter_map(item)).into()
                 }
-                op if is_plain => writer.perform(op),
-                op => writer.perform(op.of(record)),
+                Then::End => Outcome::Written,
+                Then::Ask(..) | Then::Item(..) => Outcome::Refused,
             };
             if outcome != Outcome::Written {
                 return false;
@@ -316,15 +361,15 @@ impl Shape<'_, '_> {
             let exact = self.recording.exact.contains(&node);
             let then = match self.record.scalar(node) {
                 _ if exact || self.record.is_empty(node) => continue,
-                Some(Scalar::Text(_)) => Then::Text,
-                Some(Scalar::Int(_)) => Then::Int,
-                Some(Scalar::Bool(_)) => Then::Bool,
-                None => Then::Container,
+                Some(Scalar::Text(_)) => Behind::Text,
+                Some(Scalar::Int(_)) => Behind::Int,
+                Some(Scalar::Bool(_)) => Behind::Bool,
+                None => Behind::Container,
                 _ => return None,
             };
             match then {
-                Then::Text => self.piece(start + 1..self.at - 1, then)?,
-                Then::Container => self.piece(start + 1..self.at, then)?,
+                Behind::Text => self.piece(start + 1..self.at - 1, then)?,
+                Behind::Container => self.piece(start + 1..self.at, then)?,
                 _ => self.piece(start..self.at, then)?,
             }
             self.nodes.push(node);
@@ -338,7 +383,7 @@ impl Shape<'_, '_> {
     }
 
     /// Ends a run of fixed bytes with what stands at `value`.
-    fn piece(&mut self, value: Range<usize>, then: Then) -> Option<()> {
+    fn piece(&mut self, value: Range<usize>, then: Behind) -> Option<()> {
         if self.layout.len() > MEMBERS {
             return None;
         }

@@ -2,6 +2,9 @@
 //!
 //! What is met often without a plan gets one; what is not used any more makes room.
 
+use std::sync::Arc;
+
+use hashbrown::HashSet;
 use simd_json::{Node, StaticNode};
 
 use crate::enrich::GeoDatabases;
@@ -29,6 +32,8 @@ pub(crate) struct Plans {
     layouts: Layouts,
     plans: Vec<Plan>,
     pub(crate) texts: Texts,
+    /// The activity types of all plans.
+    types: HashSet<Arc<str>>,
     /// How often outlines without a plan were met; several may share a counter.
     strangers: Vec<u8>,
     strangers_met: u32,
@@ -51,6 +56,7 @@ impl Plans {
             layouts: Layouts::new(),
             plans: Vec::new(),
             texts: Texts::default(),
+            types: HashSet::new(),
             strangers: vec![0; STRANGERS],
             strangers_met: 0,
         }
@@ -171,6 +177,12 @@ impl Plans {
         self.plans.clear();
         self.layouts = Layouts::new();
         self.texts.clear();
+        self.types.clear();
+    }
+
+    /// The text of an activity type, which all plans of the type share.
+    pub(crate) fn share(&mut self, activity_type: &str) -> Arc<str> {
+        Arc::clone(self.types.get_or_insert_with(activity_type, |text| text.into()))
     }
 }
 
