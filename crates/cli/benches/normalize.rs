@@ -43,7 +43,7 @@ struct Input {
 fn main() {
     let has = |name: &str| std::env::args().any(|arg| arg == name);
     let quick = has("--quick") || has("--test");
-    let (bytes, rounds, starts) = if quick { (8_000_000, 2, 5) } else { (150_000_000, 9, 20) };
+    let (bytes, rounds, starts) = if quick { (8_000_000, 2, 5) } else { (600_000_000, 7, 20) };
     let mut directory = tempfile::tempdir().unwrap();
     directory.disable_cleanup(has("--keep"));
     let input = write_feed(directory.path().join("feed.ndjson"), bytes);

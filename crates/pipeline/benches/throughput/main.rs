@@ -20,6 +20,9 @@
     reason = "a bench prints, and may panic"
 )]
 
+#[path = "../../../../tests/live_server.rs"]
+#[allow(dead_code, clippy::print_stderr, reason = "the tests use the rest, and say which servers they found")]
+mod live_server;
 mod servers;
 mod stage;
 
@@ -51,7 +54,7 @@ fn main() {
     let mapping =
         Arc::new(Mapping::new(Tables::builtin(), GeoDatabases::default(), MapperOptions::default()));
     files(&mapping, &lines, rounds);
-    let (records, rounds) = if quick { (5_000, 1) } else { (50_000, 3) };
+    let (records, rounds) = if quick { (5_000, 1) } else { (100_000, 3) };
     let some = lines.get(..records).unwrap_or_default();
     servers::kafka(&mapping, some, rounds);
 }

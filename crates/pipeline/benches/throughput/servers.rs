@@ -7,7 +7,7 @@ use ingest::kafka::KafkaSource;
 use mapper::{ECS_VERSION, Mapping};
 use model::fault::{Fault, FaultKind};
 use model::tables::Tables;
-use output::assets::{Api, Assets, Target, apply, detect};
+use output::assets::{Api, Assets, Flavour, Target, apply, detect};
 use output::elasticsearch::{Elasticsearch, ElasticsearchConfig};
 use output::kafka::KafkaSink;
 use pipeline::Packing;
@@ -18,6 +18,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use super::live_server::{Live, live, reduce};
 use super::stage::{endless, feed, prepare, runtime};
 use super::{Mark, bare, compare};
 
@@ -63,18 +64,15 @@ pub(crate) fn kafka(mapping: &Arc<Mapping>, lines: &[String], rounds: usize) {
             endless(runtime, mapping, source(), sink(runtime), TO_TOPIC, records)
         }),
     ];
-    for name in ["ELASTICSEARCH_URL", "OPENSEARCH_URL"] {
-        let Some(url) = variable(name) else { continue };
-        let limits = match runtime.block_on(cluster(&url)) {
-            Ok(sink) => sink.limits(),
-            Err(fault) => {
-                println!("skipped: {name}: {fault}");
-                continue;
-            }
-        };
+    for (name, flavour) in
+        [("ELASTICSEARCH_URL", Flavour::Elasticsearch), ("OPENSEARCH_URL", Flavour::OpenSearch)]
+    {
+        let Some(live) = live(name, flavour) else { continue };
+        let live = Arc::new(live);
+        let limits = runtime.block_on(cluster(&live)).unwrap().limits();
         let packing = Packing { bytes: limits.bytes, documents: limits.documents, linger: limits.linger };
         let requests = prepare(mapping, lines, packing);
-        let open = move || runtime.block_on(cluster(&url)).unwrap();
+        let open = move || runtime.block_on(cluster(&live)).unwrap();
         let (fed, other) = (marks.len(), open.clone());
         marks.push(Mark::new(format!("finished documents -> {name}"), None, move || {
             feed(runtime, open(), &requests)
@@ -120,17 +118,21 @@ fn source(brokers: &str, topic: &str) -> KafkaSource {
     KafkaSource::start(&config.settings().unwrap()).unwrap()
 }
 
-/// A cluster with a data stream of its own each time, under the templates that `setup` installs.
-async fn cluster(url: &str) -> Result<Elasticsearch, Fault> {
+/// A cluster with a data stream of its own each time, under the templates that `setup` installs, without the index types
+/// that a bare server lacks.
+async fn cluster(live: &Live) -> Result<Elasticsearch, Fault> {
     let namespace = unique("throughput");
+    let flavour = live.flavour.to_string();
     let config: ElasticsearchConfig =
-        serde_json::from_value(json!({"url": url, "namespace": namespace})).unwrap();
+        serde_json::from_value(json!({"url": live.url, "flavour": flavour, "namespace": namespace})).unwrap();
     let sink = Elasticsearch::open(&config.validate()?)?;
     let missing = || Fault::new(FaultKind::Unusable, "no server is named", "");
     let (transport, address) = sink.client().management().ok_or_else(missing)?;
     let api = Api::new(&transport, address);
-    let server = detect(&api, None).await?;
+    let server = detect(&api, Some(live.flavour)).await?;
     let target = Target::new(server.flavour, server.lifecycle, &namespace)?;
-    apply(&api, &Assets::render(&Tables::builtin(), target)).await?;
+    let mut assets = Assets::render(&Tables::builtin(), target);
+    reduce(live, &mut assets).await;
+    apply(&api, &assets).await?;
     Ok(sink)
 }
