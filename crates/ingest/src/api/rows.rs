@@ -102,6 +102,8 @@ pub(super) struct Page {
     pub(super) bytes: usize,
     /// Rows that look damaged and are not given before the page was asked for again.
     pub(super) doubtful: u32,
+    /// How late its late rows are, in seconds.
+    pub(super) late: Vec<u64>,
 }
 
 /// What was found out about a row.
