@@ -294,7 +294,7 @@ impl Reader {
 
     fn check_organization(&mut self, head: &Head) -> Result<(), Fault> {
         match (&self.position.organization, &head.organization) {
-            (Some(known), Some(now)) if known != now => Err(Fault::new(
+            (Some(known), Some(now)) if known != now && are_alike(known, now) => Err(Fault::new(
                 FaultKind::Unusable,
                 format!("the key belongs to organization {now}, and the kept position to {known}"),
                 "use a key of that organization, or give this one a state.path of its own",
@@ -348,6 +348,10 @@ impl Reader {
                 self.watch.canary.set(took.as_secs());
             }
             drop(look);
+            if row.repeats {
+                // It was given by a page of this walk; what remembers that may not reach back so far.
+                continue;
+            }
             let key = row.seen.key;
             let before = if self.attempted.contains(&key) {
                 false
@@ -503,6 +507,12 @@ impl Reader {
     pub(super) fn forget_before(&self, position: &Position) -> Micros {
         position.forget_before(&self.rules)
     }
+}
+
+/// Whether two names of organizations are of one kind, so that different ones are different organizations: each has an
+/// `org_…` and a UUID.
+fn are_alike(one: &str, other: &str) -> bool {
+    one.starts_with("org_") == other.starts_with("org_")
 }
 
 /// Whether a row that is new should have been there before.
