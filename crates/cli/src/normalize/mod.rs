@@ -29,6 +29,7 @@ use crate::stop::Stop;
 use output::Output;
 use pipeline::{Closing, Sizes};
 use progress::Gauge;
+pub(crate) use summary::grouped;
 
 /// Eight mappers make more than one writer can write, some gigabytes a second; further ones would only cost the
 /// memory of their caches, some 5 MiB each.

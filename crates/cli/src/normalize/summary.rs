@@ -122,7 +122,7 @@ fn named(name: &str, count: u64) -> String {
 }
 
 /// A number with commas between groups of three.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
