@@ -141,8 +141,11 @@ impl Life {
 
     fn source(&self) -> String {
         let limit = self.limit;
+        // By a time and not by a lookback: how far the clock is when the first page comes is up to the machine.
+        let begin = self.feed.control().with(|simulation, _| simulation.start()) - 2 * HOUR;
+        let since = simulator::rfc3339(begin, simulator::Precision::Seconds, true);
         format!(
-            "page_size = {limit}\npoll_interval = \"1s\"\ninitial_lookback = \"2h\"\nbudget_share = 1.0\nreconcile = [{{ every = \"1h\", depth = \"4h\" }}]"
+            "page_size = {limit}\npoll_interval = \"1s\"\nsince = \"{since}\"\nbudget_share = 1.0\nreconcile = [{{ every = \"1h\", depth = \"4h\" }}]"
         )
     }
 

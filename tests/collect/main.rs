@@ -7,7 +7,7 @@
 //! speed of the real clock.
 //!
 //! `COLLECT_LIVES` is how many lives there are, 4 unless it is set, of which `COLLECT_AT_ONCE` run side by side; a thousand
-//! take about an hour: `COLLECT_LIVES=1000 cargo test -p anthropic-ecs --test collect`. `COLLECT_SEED` is the first seed;
+//! take about an hour: `COLLECT_LIVES=1000 cargo test -p anthropic-ecs --test collect -- --nocapture`. `COLLECT_SEED` is the first seed;
 //! what goes wrong is decided by it, the moments are up to the machine. `DELIVERY_PROGRAM` names another build of the
 //! program, like a release, and `DELIVERY_KEEP` keeps what a life leaves behind.
 
