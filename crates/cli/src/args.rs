@@ -50,7 +50,8 @@ pub(crate) enum Command {
     Setup(SetupArgs),
     /// Show where the source of a configuration stands, or forget it.
     State(StateArgs),
-    /// Hold delivered NDJSON against the attestations of the API source: what was read must be there.
+    /// Hold what was delivered, files or a data stream, against the attestations of the API source: what was read must be
+    /// there.
     Verify(VerifyArgs),
     /// Show what happens to an activity type, or to one record: its category, where each field goes, and why.
     Explain(ExplainArgs),
@@ -194,11 +195,19 @@ pub(crate) enum StateCommand {
 /// What `verify` takes.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The attestations, a file in the state folder
-    #[arg(short, long, value_name = "FILE", default_value = "state/attestations.ndjson")]
-    pub(crate) attestations: PathBuf,
-    /// Delivered documents, and dead letters if there are any: files or directories, plain or compressed
-    #[arg(value_name = "PATH", required = true)]
+    /// The configuration whose sink, Elasticsearch or OpenSearch, is counted window by window; without it, files are
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The attestations, a file in the state folder.
+    /// [default: that of the configuration, or state/attestations.ndjson]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) attestations: Option<PathBuf>,
+    /// Read the ids of every window from the index, also of those whose count is right, and hold them against the hash
+    #[arg(long, requires = "config")]
+    pub(crate) ids: bool,
+    /// Delivered documents, and dead letters if there are any: files or directories, plain or compressed. With --config, the
+    /// dead letters it names are read by themselves
+    #[arg(value_name = "PATH", required_unless_present = "config")]
     pub(crate) paths: Vec<PathBuf>,
 }
 

@@ -13,7 +13,7 @@ pub(super) fn start(level: Level) {
         ["anthropic_ecs", "ingest", "anthropic_ecs_ingest", "output", "pipeline", "mapper"]
             .map(|ours| (ours, level)),
     );
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(super::progress::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // It is started once, and a second start would be a fault of ours that changes nothing.
     let _ = if io::stderr().is_terminal() {

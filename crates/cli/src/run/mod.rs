@@ -6,6 +6,7 @@
 pub(crate) mod dead_letters;
 mod exactly_once;
 mod logging;
+mod progress;
 pub(crate) mod wire;
 
 use std::io::{self, Write};
@@ -90,7 +91,9 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
         ($sink:expr, $packing:expr, $decode:expr) => {
             match &config.source {
                 Source::ComplianceApi(source) => {
-                    run!(wire::compliance_api(source, config)?, $sink, $packing, $decode)
+                    let source = wire::compliance_api(source, config)?;
+                    let _shown = progress::follow(source.watch());
+                    run!(source, $sink, $packing, $decode)
                 }
                 Source::File(source) => {
                     run!(wire::file_source(source, config)?, $sink, $packing, $decode)

@@ -45,6 +45,9 @@ pub struct Attestation {
     pub late: u64,
     /// Records that had been given before.
     pub duplicates: u64,
+    /// Records that the same walk met twice, which are in none of the other counts.
+    #[serde(default)]
+    pub repeats: u64,
     /// Records without an id that can be read.
     pub without_id: u64,
     /// How late the latest was, in seconds.
@@ -67,7 +70,17 @@ impl Attestation {
     /// What is to be said of a walk that has ended.
     pub(super) fn new(sequence: u64, time: Micros, walk: &Walk, query: String) -> Self {
         let Tally {
-            pages, records, new, late, duplicates, without_id, lateness, gaps, more_requests, ..
+            pages,
+            records,
+            new,
+            late,
+            duplicates,
+            repeats,
+            without_id,
+            lateness,
+            gaps,
+            more_requests,
+            ..
         } = walk.tally;
         let ids_sha256 = walk.tally.ids_sha256();
         let tally = walk.tally.clone();
@@ -86,6 +99,7 @@ impl Attestation {
             new,
             late,
             duplicates,
+            repeats,
             without_id,
             lateness_seconds: lateness,
             gaps,

@@ -16,6 +16,7 @@
 //! late; that nothing is in the sink twice is the sink's own doing, by the id of the activity. So several organizations or
 //! keys with overlapping rows are simply several processes on one sink.
 
+mod allowance;
 mod attestation;
 mod budget;
 mod canary;
@@ -26,6 +27,7 @@ mod position;
 mod query;
 mod reader;
 mod refusal;
+mod report;
 mod rows;
 mod schedule;
 mod seen;
@@ -42,7 +44,7 @@ pub use query::{Filters, Order};
 pub use source::{ComplianceApiSource, NAME, files, probe};
 pub use tally::Tally;
 pub use time::Micros;
-pub use watch::{Number, Watch};
+pub use watch::{Doing, LATENESS_BOUNDS, Lateness, Moment, Number, Trouble, Watch};
 
 #[cfg(test)]
 mod tests;

@@ -175,6 +175,17 @@ impl Walk {
         }
     }
 
+    /// From where on this walk, or the window after it, may still meet rows that were given before.
+    fn rereads_from(&self, rules: &Rules) -> Micros {
+        let young = self.begun.map_or(self.whole.from, |begun| begun.before(rules.lag + rules.overlap));
+        let at = match self.order {
+            // What is behind the last row is not met again, whatever happens to the cursor.
+            Order::Asc => self.reached.or(self.slices.front().map(|slice| slice.from)),
+            Order::Desc => None,
+        };
+        at.unwrap_or(self.whole.from).min(young).min(self.whole.to)
+    }
+
     /// Notes the time of a row.
     pub(super) fn reach(&mut self, created: Micros) {
         if self.slices.front().is_some_and(|slice| (slice.from..slice.to).contains(&created)) {
@@ -275,14 +286,57 @@ impl Position {
         due.before(depth).max(least)
     }
 
-    /// No row that is older than this will be read again, except in gaps and history: their ids need not be kept.
+    /// No row that is older than this will be read again, except in gaps and history: their ids need not be kept. So the ids
+    /// of a backfill are not kept either, but for those of its young end.
     pub(super) fn forget_before(&self, rules: &Rules) -> Micros {
         let passes = self.passes.iter().filter_map(|pass| {
             let rule = rules.passes.iter().find(|rule| rule.name == pass.name)?;
             Some(pass.due.before(rule.depth))
         });
-        let walks = self.walks.iter().filter(|walk| !matches!(walk.task, Task::History | Task::Gap(_)));
-        let earliest = passes.chain(walks.map(|walk| walk.whole.from)).min();
-        earliest.map_or(self.reread, |earliest| earliest.min(self.reread))
+        let walks = self.walks.iter().filter_map(|walk| match walk.task {
+            Task::Window => Some(walk.rereads_from(rules)),
+            Task::Tail | Task::Pass(_) => Some(walk.whole.from),
+            Task::History | Task::Gap(_) => None,
+        });
+        let next = self.walk(&Task::Window).is_none().then_some(self.reread);
+        passes.chain(walks).chain(next).min().unwrap_or(self.reread)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::config;
+    use super::*;
+
+    #[test]
+    fn ids_are_kept_of_what_may_be_met_again_and_of_nothing_else() {
+        let minute = |minute: i64| Micros(1_790_000_000_000_000 + minute * 60_000_000);
+        let rules = |reconcile| {
+            config(serde_json::json!({"since": "2026-01-01", "reconcile": reconcile}))
+                .validate()
+                .unwrap()
+                .rules
+        };
+        let without = rules(serde_json::json!([]));
+        let mut position = Position::first(&without, minute(0));
+        (position.reread, position.high) = (minute(1_000), minute(1_010));
+        assert_eq!(position.forget_before(&without), minute(1_000));
+        // An old window: the overlap before it while that is being read, then only what is ahead.
+        let walk = Walk::new(Task::Window, None, Order::Asc, minute(1_000), minute(2_000));
+        position.walks.push(walk);
+        assert_eq!(position.forget_before(&without), minute(1_000));
+        position.walks[0].begun = Some(minute(9_000));
+        position.walks[0].reached = Some(minute(1_500));
+        assert_eq!(position.forget_before(&without), minute(1_500));
+        // A young one: what the next one reads again is kept.
+        position.walks[0].begun = Some(minute(1_505));
+        assert_eq!(position.forget_before(&without), minute(1_505).before(without.lag + without.overlap));
+        // Backwards, its beginning is read last.
+        position.walks[0].order = Order::Desc;
+        assert_eq!(position.forget_before(&without), minute(1_000));
+        // Whatever a pass will read again is kept.
+        let with = rules(serde_json::json!([{"every": "1h", "depth": "6h"}]));
+        position = position.under(&with, minute(1_000));
+        assert_eq!(position.forget_before(&with), minute(1_060 - 360));
     }
 }

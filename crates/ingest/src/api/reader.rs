@@ -25,7 +25,6 @@ use super::refusal::{Head, classify};
 use super::rows::{Page, look};
 use super::schedule::{Plan, Timers, plan};
 use super::seen::{Key, Seen};
-use super::tally::Tally;
 use super::time::Micros;
 use super::watch::Watch;
 use crate::source::RawRecord;
@@ -38,6 +37,10 @@ const PORTION: usize = 1 << 20;
 
 /// How often a page is asked for again because rows in it look damaged, each time in another way.
 const MOST_DOUBTS: u32 = 3;
+
+/// By how much our clock must be ahead of the server's for a beginning that was reckoned by it to be reckoned anew. The
+/// server's header knows only seconds.
+const FAST_CLOCK: Duration = Duration::from_secs(5);
 
 /// What is kept of the body of a refusal.
 const MOST_REFUSAL: usize = 64 * 1024;
@@ -115,6 +118,8 @@ pub(super) struct Reader {
     pub(super) canary: Canary,
     pub(super) disabled: Option<Micros>,
     pub(super) watch: Arc<Watch>,
+    /// Where to begin was reckoned from our own clock, and no answer has said yet what the time is.
+    guessed: bool,
 }
 
 impl Reader {
@@ -129,6 +134,7 @@ impl Reader {
         now: Now,
         mut random: Rng,
     ) -> Result<Self, Fault> {
+        let guessed = kept.is_none();
         let position = match kept {
             None => Position::first(&rules, now.wall),
             Some(kept) => {
@@ -154,6 +160,7 @@ impl Reader {
             canary: Canary::default(),
             disabled: None,
             watch: Arc::default(),
+            guessed,
             rules,
             position,
         })
@@ -176,9 +183,9 @@ impl Reader {
             return Step::Give(portion);
         }
         let server = self.server_now(now);
-        self.watch.behind.set(server.since(self.position.high).as_secs());
         let plan = plan(&self.position, &self.rules, &self.timers, self.order, server, now.steady);
         let gate = self.not_before.max(self.budget.next(now.steady));
+        self.show(&plan, gate, now);
         let task = match plan {
             Plan::End => return Step::End,
             Plan::Wait(wait) => return Step::Wait(now.steady + wait),
@@ -233,11 +240,17 @@ impl Reader {
         let server = self.server_now(now);
         let reset = head.reset.map(|reset| reset.since(server));
         self.budget.answered(now.steady, Rate { limit: head.limit, remaining: head.remaining, reset });
+        self.watch.set_server_left(head.remaining);
+        self.show_hold(now);
         if let Some(id) = &head.request_id {
             self.canary.asked(id, server);
         }
         let Some(task) = self.asked.clone() else { return Ok(()) };
         if head.status == 200 {
+            if std::mem::take(&mut self.guessed) && now.wall.since(server) > FAST_CLOCK {
+                self.begin_anew(server, now);
+                return Ok(());
+            }
             self.check_organization(&head)?;
             let lag = self.rules.lag;
             if let Some(walk) = self.position.walk_mut(&task) {
@@ -264,14 +277,24 @@ impl Reader {
             seen: Vec::new(),
             bytes: 0,
             doubtful: 0,
+            late: Vec::new(),
             head,
         });
         Ok(())
     }
 
+    /// Our own clock is ahead, and where to begin was reckoned by it: rows before that would never be read. The answer under
+    /// way is to a question that should not have been asked; it is passed over.
+    fn begin_anew(&mut self, server: Micros, now: Now) {
+        tracing::warn!(ours = %now.wall, server = %server, "the clock of this machine is ahead of the API's; reading begins by the API's");
+        self.position = Position::first(&self.rules, server);
+        self.timers = Timers::new(now.steady);
+        self.asked = None;
+    }
+
     fn check_organization(&mut self, head: &Head) -> Result<(), Fault> {
         match (&self.position.organization, &head.organization) {
-            (Some(known), Some(now)) if known != now => Err(Fault::new(
+            (Some(known), Some(now)) if known != now && are_alike(known, now) => Err(Fault::new(
                 FaultKind::Unusable,
                 format!("the key belongs to organization {now}, and the kept position to {known}"),
                 "use a key of that organization, or give this one a state.path of its own",
@@ -325,6 +348,10 @@ impl Reader {
                 self.watch.canary.set(took.as_secs());
             }
             drop(look);
+            if row.repeats {
+                // It was given by a page of this walk; what remembers that may not reach back so far.
+                continue;
+            }
             let key = row.seen.key;
             let before = if self.attempted.contains(&key) {
                 false
@@ -340,6 +367,7 @@ impl Reader {
                 let lateness = server.since(created);
                 page.tally.late += 1;
                 page.tally.lateness = page.tally.lateness.max(lateness.as_secs());
+                page.late.push(lateness.as_secs());
             }
             if page.fresh(item, &row, &mut self.attempted) {
                 self.given.insert(key);
@@ -403,7 +431,7 @@ impl Reader {
             page.tally.first_cursor = frame.first_id;
         }
         page.tally.last_cursor = frame.last_id.clone().or(page.tally.last_cursor.take());
-        self.count(&walk.tally, &page.tally);
+        self.count(&walk.tally, &page.tally, &page.late);
         walk.tally = page.tally;
         if more {
             walk.cursor = frame.last_id;
@@ -439,25 +467,6 @@ impl Reader {
         }
     }
 
-    fn count(&self, before: &Tally, after: &Tally) {
-        self.watch.pages.add(1);
-        self.watch.records.add(after.records - before.records);
-        self.watch.duplicates.add(after.duplicates - before.duplicates);
-        let late = after.late - before.late;
-        self.watch.late.add(late);
-        if late > 0 {
-            self.watch.most_lateness.raise(after.lateness);
-            let horizon = self.rules.passes.iter().map(|pass| pass.depth).max().unwrap_or(self.rules.overlap);
-            if Duration::from_secs(after.lateness) > horizon / 2 {
-                tracing::warn!(
-                    rows = late,
-                    seconds = after.lateness,
-                    "rows came later than half of what is read again; let `reconcile` reach farther back"
-                );
-            }
-        }
-    }
-
     pub(super) fn close(&mut self, task: &Task, now: Now) {
         let server = self.server_now(now);
         let query = self.query(task, false).unwrap_or_default();
@@ -468,9 +477,7 @@ impl Reader {
         if *task != Task::Tail {
             self.attest(Attestation::new(self.position.sequence, server, &walk, query));
         }
-        let history = self.position.history.map_or(Duration::ZERO, |left| left.to.since(left.from));
-        self.watch.history_days.set(history.as_secs().div_ceil(86_400));
-        self.watch.gaps.set(self.position.gaps.len() as u64);
+        self.count_walk(task);
     }
 
     pub(super) fn attest(&mut self, line: Attestation) {
@@ -500,6 +507,12 @@ impl Reader {
     pub(super) fn forget_before(&self, position: &Position) -> Micros {
         position.forget_before(&self.rules)
     }
+}
+
+/// Whether two names of organizations are of one kind, so that different ones are different organizations: each has an
+/// `org_…` and a UUID.
+fn are_alike(one: &str, other: &str) -> bool {
+    one.starts_with("org_") == other.starts_with("org_")
 }
 
 /// Whether a row that is new should have been there before.

@@ -82,7 +82,11 @@ pub(super) fn classify(head: &Head, body: &[u8], rules: &Rules, cursor: bool) ->
     let message: String = error.message.chars().filter(|c| !c.is_control()).take(300).collect();
     let said = if shaped { format!("{}: {message}", error.kind) } else { "no error in JSON".to_owned() };
     let cause = format!("{} answered {} ({said}; {request})", rules.filters.base_url, head.status);
-    let fault = |kind, remedy: &str| Fault::new(kind, cause.clone(), remedy);
+    // The wish to be left alone may come with anything, a 503 as well as a 429.
+    let fault = |kind, remedy: &str| Fault {
+        retry_after: head.retry_after,
+        ..Fault::new(kind, cause.clone(), remedy)
+    };
     let has = |words: &str| message.to_ascii_lowercase().contains(words);
     match head.status {
         429 => (

@@ -102,6 +102,8 @@ pub(super) struct Page {
     pub(super) bytes: usize,
     /// Rows that look damaged and are not given before the page was asked for again.
     pub(super) doubtful: u32,
+    /// How late its late rows are, in seconds.
+    pub(super) late: Vec<u64>,
 }
 
 /// What was found out about a row.
@@ -109,6 +111,8 @@ pub(super) struct Row {
     pub(super) seen: Seen,
     /// When it was made, if it says so.
     pub(super) created: Option<Micros>,
+    /// Whether this walk has met it before.
+    pub(super) repeats: bool,
 }
 
 impl Page {
@@ -117,18 +121,21 @@ impl Page {
         let created = look.created_at.as_deref().and_then(Micros::parse);
         let key = look.id.as_deref().map_or_else(|| Key::of_bytes(&item.bytes), Key::of_id);
         self.items += 1;
-        self.tally.records += 1;
-        match &look.id {
-            Some(id) => self.tally.id(id.as_bytes()),
-            None => {
-                self.tally.without_id += 1;
-                self.tally.id(key.hex().as_bytes());
+        let repeats = self.tally.repeats(created, key);
+        if !repeats {
+            self.tally.records += 1;
+            match &look.id {
+                Some(id) => self.tally.id(id.as_bytes()),
+                None => {
+                    self.tally.without_id += 1;
+                    self.tally.id(key.hex().as_bytes());
+                }
             }
         }
         if let Some(created) = created {
             self.walk.reach(created);
         }
-        Row { seen: Seen { key, created: created.unwrap_or(now) }, created }
+        Row { seen: Seen { key, created: created.unwrap_or(now) }, created, repeats }
     }
 
     /// Counts a row as new, and gives it out unless an earlier attempt at this page did.

@@ -17,6 +17,7 @@ use model::fault::{Fault, FaultKind};
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
 };
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::time::Micros;
@@ -55,6 +56,20 @@ impl Key {
     /// For an attestation.
     pub(super) fn hex(self) -> String {
         crate::checkpoint::hex(&self.0)
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:032x}", u128::from_be_bytes(self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = u128::from_str_radix(&text, 16);
+        number.map(|number| Self(number.to_be_bytes())).map_err(serde::de::Error::custom)
     }
 }
 

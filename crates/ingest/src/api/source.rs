@@ -2,6 +2,8 @@
 //!
 //! Owns what is kept when records have ended, and in which order. Must not decide what is read.
 //!
+//! What is left of the budget is kept on its own, with each request: it has nothing to do with what was delivered.
+//!
 //! The subtle thing is that order: first the ids of delivered records, then the position with its attestations, then the
 //! attestations' own file. A crash between two of them leaves ids of records that are delivered, or lines that the next start
 //! adds; never a position ahead of what was delivered.
@@ -15,6 +17,7 @@ use fastrand::Rng;
 use model::fault::{Fault, FaultKind};
 use tokio::time::{Instant, sleep_until};
 
+use super::allowance::Allowance;
 use super::attestation::{Attestation, Attestations};
 use super::client::{Client, Event, Exchange};
 use super::config::Settings;
@@ -34,7 +37,8 @@ pub const NAME: &str = "compliance_api";
 /// There is one order: a batch counts when all before it have ended.
 const LANE: Lane = Lane(0);
 
-/// The files in a state folder that belong to this source and may be removed to begin anew. Attestations stay.
+/// The files in a state folder that belong to this source and may be removed to begin anew. Attestations stay, and so does
+/// what is left of the budget: to begin anew is no reason to ask at once.
 #[must_use]
 pub fn files(folder: &Path) -> [PathBuf; 2] {
     [folder.join(format!("{NAME}.state")), folder.join(format!("{NAME}.ids"))]
@@ -63,6 +67,7 @@ pub struct ComplianceApiSource {
     client: Client,
     clock: Clock,
     exchange: Option<Exchange>,
+    allowance: Allowance,
     seen: Arc<SeenStore>,
     keeper: Arc<Mutex<Keeper>>,
     next_batch: u64,
@@ -114,6 +119,8 @@ impl ComplianceApiSource {
         let unwritten = kept.as_ref().map(|kept| kept.outbox.clone()).unwrap_or_default();
         let mut reader = Reader::new(settings.rules.clone(), kept, clock.now(), random)?;
         reader.position.outbox.clear();
+        let allowance = Allowance::at(folder.join(format!("{NAME}.budget")));
+        allowance.resume(&mut reader.budget, clock.now());
         let seen = Arc::new(SeenStore::open(&ids)?);
         let mut attestations = Attestations::open(folder)?;
         attestations.add(&unwritten)?;
@@ -125,6 +132,7 @@ impl ComplianceApiSource {
             client,
             clock,
             exchange: None,
+            allowance,
             seen,
             keeper: Arc::new(Mutex::new(keeper)),
             next_batch: 0,
@@ -163,10 +171,20 @@ impl ComplianceApiSource {
             }
             Event::End => {
                 self.exchange = None;
-                self.reader.end(now).map(Some).map_err(|fault| self.discreet(fault))
+                let portion = self.reader.end(now).map_err(|fault| self.discreet(fault))?;
+                self.reader.watch.worked();
+                Ok(Some(portion))
             }
             Event::Broke(broke, cause) => Err(self.reader.broke(broke, cause, now)),
         }
+    }
+
+    /// Something failed. What was asked for must be kept at once: the process may be ended while it waits.
+    fn failed(&mut self, fault: Fault) -> Fault {
+        let now = self.clock.now();
+        self.allowance.keep(&self.reader.budget, now);
+        self.reader.watch.failed(&fault, now.wall);
+        fault
     }
 
     /// A server that says the key aloud is not quoted.
@@ -197,22 +215,26 @@ impl Source for ComplianceApiSource {
                             // It ended in the middle, by us.
                             self.reader.broke(Broke::Connection, fault.cause.clone(), self.clock.now());
                         }
-                        return Err(fault);
+                        return Err(self.failed(fault));
                     }
                 }
                 continue;
             }
-            match self.reader.step(self.clock.now()) {
+            let now = self.clock.now();
+            match self.reader.step(now) {
                 Step::Give(portion) => return Ok(Some(self.batch(portion))),
                 Step::Wait(until) => sleep_until(self.clock.started + until).await,
                 Step::End => return Ok(None),
-                Step::Send(query) => match self.client.start(&query) {
-                    Ok(exchange) => self.exchange = Some(exchange),
-                    Err(fault) => {
-                        self.reader.broke(Broke::Connection, fault.cause.clone(), self.clock.now());
-                        return Err(fault);
+                Step::Send(query) => {
+                    self.allowance.keep(&self.reader.budget, now);
+                    match self.client.start(&query) {
+                        Ok(exchange) => self.exchange = Some(exchange),
+                        Err(fault) => {
+                            self.reader.broke(Broke::Connection, fault.cause.clone(), self.clock.now());
+                            return Err(self.failed(fault));
+                        }
                     }
-                },
+                }
             }
         }
     }

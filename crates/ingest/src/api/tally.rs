@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest, Sha256};
 
+use super::seen::Key;
+use super::time::Micros;
 use crate::checkpoint::hex;
 
 /// How many request ids are kept of one walk; of more, only how many there were.
@@ -41,8 +43,26 @@ pub struct Tally {
     pub more_requests: u64,
     /// Whether something was left out of it, which is a gap now.
     pub gaps: u64,
+    /// Records that this same walk had met before: a page that repeats the one before, a walk that had to go on by the time.
+    /// They are in none of the other counts, nor in the hash: what is counted can be found once.
+    #[serde(default)]
+    pub repeats: u64,
+    /// The records of the last row's time, which are those that can be met again.
+    #[serde(default)]
+    edge: Edge,
     hash: Running,
 }
+
+/// Records that share their time with the last row.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edge {
+    time: Micros,
+    keys: Vec<Key>,
+}
+
+/// More records than this share no time, or are not told apart.
+const MOST_TIED: usize = 20_000;
 
 /// A SHA-256 under way.
 #[derive(Clone, Default)]
@@ -53,6 +73,23 @@ impl Tally {
     pub(super) fn id(&mut self, id: &[u8]) {
         self.hash.0.update(id);
         self.hash.0.update(b"\n");
+    }
+
+    /// Whether this walk has met a record before, by its time and what stands for it; notes it if not.
+    pub(super) fn repeats(&mut self, created: Option<Micros>, key: Key) -> bool {
+        let Some(time) = created else { return false };
+        let edge = &mut self.edge;
+        if edge.time != time {
+            edge.time = time;
+            edge.keys.clear();
+        }
+        let repeats = edge.keys.contains(&key);
+        if repeats {
+            self.repeats += 1;
+        } else if edge.keys.len() < MOST_TIED {
+            edge.keys.push(key);
+        }
+        repeats
     }
 
     /// Notes an answer.

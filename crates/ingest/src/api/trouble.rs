@@ -82,6 +82,7 @@ impl Reader {
             _ => self.watch.failures.add(1),
         }
         let server = self.server_now(now);
+        let wish = fault.retry_after.take().unwrap_or_default();
         let wait = match action {
             Action::Throttled(wish) => self.budget.refused(now.steady, wish),
             Action::Again => doubled(self.strikes, &mut self.random),
@@ -132,7 +133,9 @@ impl Reader {
             }
             Action::Isolate => self.isolate(task, &fault, server),
         };
+        let wait = wait.max(self.budget.hold(now.steady, wish));
         self.not_before = self.not_before.max(now.steady + wait);
+        self.show_hold(now);
         fault.retry_after = Some(wait);
         fault
     }
@@ -211,7 +214,7 @@ impl Reader {
         tracing::error!(from = %slice.from, to = %slice.to, %fault, "rows of this time cannot be read; it is passed over, and tried again until it can be");
         let cause = fault.cause.clone();
         self.position.gaps.push(Gap { slice, types, cause, since: server, tried: server });
-        self.watch.gaps.set(self.position.gaps.len() as u64);
+        self.show_gaps();
         if ended {
             self.close(task, Now { wall: server, steady: Duration::ZERO });
         }

@@ -65,6 +65,12 @@ impl<'c> Call<'c> {
     pub fn get(path: &'c str) -> Self {
         Self { method: Method::Get, path, body: None, gzip: false }
     }
+
+    /// A call that sends JSON.
+    #[must_use]
+    pub fn post(path: &'c str, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::Post, path, body: Some(body.into()), gzip: false }
+    }
 }
 
 /// What a server said, whatever it is.

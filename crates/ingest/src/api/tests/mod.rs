@@ -7,7 +7,7 @@ mod campaign;
 mod traps;
 mod wired;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,13 +61,14 @@ pub(super) type Mischief = Box<dyn FnMut(usize, &str, &mut Reply)>;
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) position: Option<String>,
-    pub(super) seen: HashSet<Key>,
+    /// Ids that are remembered, with the times of their records.
+    pub(super) seen: HashMap<Key, Micros>,
     pub(super) lines: Vec<Attestation>,
 }
 
-impl Known for &HashSet<Key> {
+impl Known for &HashMap<Key, Micros> {
     fn has(&mut self, key: Key) -> Result<bool, Fault> {
-        Ok(self.contains(&key))
+        Ok(self.contains_key(&key))
     }
 }
 
@@ -98,6 +99,8 @@ pub(super) struct World {
     pub(super) requests: Vec<(i64, String, u16)>,
     pub(super) crash_per_mille: u64,
     pub(super) crashes: u32,
+    /// The name of the key that is used.
+    pub(super) key: &'static str,
     /// Whether records end at once, or at any time.
     pub(super) prompt: bool,
 }
@@ -150,11 +153,12 @@ impl World {
             requests: Vec::new(),
             crash_per_mille: 0,
             crashes: 0,
+            key: "activities",
             prompt: true,
         }
     }
 
-    fn at(&self) -> Now {
+    pub(super) fn at(&self) -> Now {
         Now { wall: Micros(self.now + self.skew), steady: self.steady }
     }
 
@@ -217,7 +221,7 @@ impl World {
 
     fn exchange(&mut self, query: &str) {
         let number = self.requests.len();
-        let key = self.simulation.key("activities").to_owned();
+        let key = self.simulation.key(self.key).to_owned();
         let request = Request::get(&format!("{ACTIVITIES_PATH}?{query}")).key(&key);
         let answer = self.simulation.answer(&request, self.now);
         let mut reply = Reply {
@@ -316,7 +320,11 @@ impl World {
         let positions: Vec<&Position> =
             done.iter().filter_map(|done| done.portion.position.as_deref()).collect();
         let lines: Vec<Attestation> = positions.iter().flat_map(|position| position.outbox.clone()).collect();
-        self.disk.seen.extend(seen.iter().map(|seen| seen.key));
+        // What will not be read again is not remembered, to the hour.
+        let forget = self.reader.forget_before(positions.last().copied().unwrap_or(&self.reader.position));
+        let kept = seen.iter().filter(|seen| seen.created >= forget);
+        self.disk.seen.extend(kept.map(|seen| (seen.key, seen.created)));
+        self.disk.seen.retain(|_, created| created.0 / HOUR >= forget.0 / HOUR);
         if self.may_crash() {
             return;
         }

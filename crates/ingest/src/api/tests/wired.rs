@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use simulator::api::{Control, KeyState, Pace, Server};
+use simulator::api::{Control, Fault as Ordered, FaultKind as Kind, KeyState, Pace, Server};
 use tokio::time::timeout;
 
 use super::super::attestation;
 use super::super::source::{Clock, ComplianceApiSource, NAME, files, probe};
+use super::super::watch::Doing;
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::source::{Batch, Source};
@@ -125,6 +126,34 @@ async fn a_key_that_is_replaced_in_its_file_is_taken() {
     tokio::time::resume();
     let batches = drain(&mut source).await;
     assert_eq!(batches.iter().map(|batch| batch.records.len()).sum::<usize>(), 10);
+}
+
+#[tokio::test]
+async fn a_wait_that_was_asked_for_outlives_the_source() {
+    for (kind, status) in [(Kind::RateLimited, 429), (Kind::Status, 503)] {
+        let wired = Wired::new(6, 10).await;
+        let ordered = Ordered { retry_after: Some(600), status: Some(status), ..Ordered::new(kind) };
+        wired.control.with(|simulation, _| simulation.order(ordered)).unwrap();
+        let settings = wired.settings(wired.until());
+        let mut source = wired.open(&settings).unwrap();
+        let fault = timeout(PATIENCE, source.next()).await.unwrap().unwrap_err();
+        assert!(fault.retry_after.unwrap() >= Duration::from_secs(600), "{fault}");
+        let watch = source.watch();
+        assert_eq!(watch.held_until.get(), Some(Micros(wired.control.now() + 600 * SECOND)));
+        assert_eq!(watch.trouble().unwrap().fault.cause, fault.cause);
+        drop(source);
+        let mut source = wired.open(&settings).unwrap();
+        // Ten minutes pass at once, and nothing is asked in them.
+        tokio::time::pause();
+        assert!(timeout(Duration::from_secs(599), source.next()).await.is_err());
+        assert_eq!(source.watch().doing(), Doing::Held);
+        assert_eq!(wired.control.with(|simulation, _| simulation.seen().len()), 1, "asked again at once");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+        let batches = drain(&mut source).await;
+        assert_eq!(batches.iter().map(|batch| batch.records.len()).sum::<usize>(), 10);
+        assert_eq!(source.watch().doing(), Doing::Done);
+    }
 }
 
 #[tokio::test]
