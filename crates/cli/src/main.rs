@@ -20,9 +20,11 @@ mod run;
 mod setup;
 mod simulate;
 mod state;
+mod status;
 mod stop;
 mod suggest;
 mod table;
+mod telemetry;
 mod verify;
 
 use std::io::{self, Write};
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         _ if cli.version => version(),
         Some(Command::Normalize(args)) => normalize::run(&args),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Status(args)) => status::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Setup(args)) => setup::run(&args),
         Some(Command::State(args)) => state::run(&args),
