@@ -202,8 +202,8 @@ mod tests {
     fn what_comes_from_outside_stays_in_its_label() {
         let [new, _] = texts();
         let said =
-            r#"anthropic_ecs_unknown_types_total{activity_type="a\"} 1\nanthropic_ecs_ready 9 # \\"} 7"#;
+            r#"anthropic_ecs_unknown_types_total{activity_type="a\"} 1\nanthropic_ecs_ready 9 # \\"} 3"#;
         assert!(new.contains(said), "{new}");
-        assert!(!new.lines().any(|line| line == "anthropic_ecs_ready 9 # \\\"} 7"));
+        assert!(!new.lines().any(|line| line.starts_with("anthropic_ecs_ready 9")));
     }
 }

@@ -205,7 +205,7 @@ fn rules() -> Vec<BTreeMap<String, String>> {
     let mut rules = Vec::new();
     for rule in groups.iter().flat_map(|group| group["rules"].as_array().expect("rules")) {
         let mut flat = BTreeMap::new();
-        for key in ["alert", "expr", "for"] {
+        for key in ["alert", "expr"] {
             flat.insert(
                 key.to_owned(),
                 rule[key].as_str().unwrap_or_else(|| panic!("{key}: {rule}")).to_owned(),

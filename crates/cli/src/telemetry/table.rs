@@ -428,7 +428,10 @@ pub(super) static METRICS: &[Metric] = &[
         Seconds,
         [],
         "How long the last row about a request of our own took to come back in the feed",
-        |facts| api(facts, |watch| level(watch.canary.get() as f64))
+        |facts| api(facts, |watch| match watch.canary.get() {
+            0 => Vec::new(),
+            delay => level(delay as f64),
+        })
     ),
     metric!(
         "api_gaps",

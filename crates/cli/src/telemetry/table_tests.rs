@@ -31,6 +31,7 @@ fn every_row_has_values_of_its_kind_and_as_many_labels_as_it_says() {
             "anthropic_ecs_kafka_lag_messages",
             "anthropic_ecs_api_budget_server_left",
             "anthropic_ecs_api_behind_seconds",
+            "anthropic_ecs_api_own_row_delay_seconds",
         ];
         assert_eq!(samples.is_empty(), silent.contains(name), "{name}: {samples:?}");
         for sample in samples {
