@@ -44,6 +44,10 @@ pub(crate) enum Command {
     ///
     /// It takes half a minute, meets a few things that go wrong, and ends with a summary.
     Demo(DemoArgs),
+    /// Show how a running stage is doing: what stands in its way and what to do about it, how far it is, what it gave up.
+    ///
+    /// The exit status is 0 if it is ready, and 1 if it is not, or does not answer.
+    Status(StatusArgs),
     /// Check a configuration; with --connect, also everything it names: servers, rights, topics, templates.
     Check(CheckArgs),
     /// Install the index template, its component templates and the lifecycle policy, and make the data stream.
@@ -122,9 +126,24 @@ pub(crate) struct RunArgs {
     /// The configuration
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Write a line for each change of state and nothing below this level: error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub(crate) log_level: tracing::Level,
+    /// Write a line for each change of state and nothing below this level: error, warn, info, debug or trace.
+    /// [default: what the configuration says, or info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<tracing::Level>,
+}
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The configuration of the stage, which says where it listens
+    #[arg(short, long, value_name = "FILE", conflicts_with = "url")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where it listens [default: http://127.0.0.1:9464]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Print what it says, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `demo` takes.

@@ -21,9 +21,11 @@ mod run;
 mod setup;
 mod simulate;
 mod state;
+mod status;
 mod stop;
 mod suggest;
 mod table;
+mod telemetry;
 mod verify;
 
 use std::io::{self, Write};
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Normalize(args)) => normalize::run(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Status(args)) => status::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Setup(args)) => setup::run(&args),
         Some(Command::State(args)) => state::run(&args),

@@ -58,6 +58,7 @@ pub(crate) struct FragmentCache<F> {
     entries: Vec<Entry<F>>,
     next: Vec<u8>,
     hasher: RandomState,
+    misses: u64,
 }
 
 #[derive(Default)]
@@ -76,7 +77,7 @@ impl<F: Finished> FragmentCache<F> {
         let sets = (capacity / WAYS).next_power_of_two();
         // One more entry, behind the sets, for a key that is too long to be kept.
         let entries = std::iter::repeat_with(Entry::default).take(sets * WAYS + 1).collect();
-        Self { entries, next: vec![0; sets], hasher: RandomState::default() }
+        Self { entries, next: vec![0; sets], hasher: RandomState::default(), misses: 0 }
     }
 
     /// The place of the work for `key`, done by `make` if it is not there.
@@ -97,6 +98,7 @@ impl<F: Finished> FragmentCache<F> {
     #[cold]
     fn insert(&mut self, set: usize, hash: u64, key: &str, make: impl FnOnce(&str) -> F) -> Found {
         let finished = make(key);
+        self.misses += 1;
         if !F::keeps(key) {
             let spare = self.entries.len() - 1;
             self.entries[spare].finished = finished;
@@ -107,6 +109,11 @@ impl<F: Finished> FragmentCache<F> {
         let at = set * WAYS + way;
         self.entries[at] = Entry { hash, finished };
         Found(at)
+    }
+
+    /// How often `make` was called since this was asked last. Hits are not counted: they must not write.
+    pub(crate) fn take_misses(&mut self) -> u64 {
+        std::mem::take(&mut self.misses)
     }
 
     #[inline]

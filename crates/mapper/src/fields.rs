@@ -47,6 +47,8 @@ pub(crate) struct Fields {
     /// The lists under `related`, in the order of [`crate::program::Related::ALL`].
     pub(crate) related: [Vec<(u32, Write)>; 4],
     pub(crate) leftovers: Vec<Leftover>,
+    /// Those of them that the tables do not know.
+    pub(crate) unknown: Vec<Leftover>,
     pub(crate) prefixes: Vec<String>,
     pub(crate) tags: Tags,
     /// Scalars whose very value chose a rule.
@@ -169,6 +171,7 @@ impl Fields {
             copies: Vec::new(),
             related: Default::default(),
             leftovers: Vec::new(),
+            unknown: Vec::new(),
             prefixes: vec![String::new(), "actor.".to_owned()],
             tags: Tags::default(),
             choosers: Vec::new(),
@@ -195,6 +198,8 @@ impl Fields {
             self.opened.push(actor);
             self.actor.collect(&program.actor, record, actor, ACTOR, &mut self.leftovers, &mut self.tags);
         }
+        // Until here a field is left over only because nobody knows it.
+        self.unknown.clone_from(&self.leftovers);
     }
 
     /// The node of the actor, if it is an object.
@@ -356,7 +361,11 @@ impl Fields {
     #[cold]
     pub(crate) fn refuse(&mut self, node: u32, prefix: Prefix, why: Tags) {
         self.tags.insert(why);
-        self.leftovers.push(Leftover { prefix, node });
+        let leftover = Leftover { prefix, node };
+        if why == Tags::UNKNOWN_FIELD {
+            self.unknown.push(leftover);
+        }
+        self.leftovers.push(leftover);
     }
 
     fn copy(&mut self, program: &Program) {

@@ -41,6 +41,8 @@ pub(crate) struct Addresses {
     by_text: FragmentCache<Known>,
     findings: Vec<Address>,
     by_key: HashMap<RecordKey, u32>,
+    /// Misses of caches that were forgotten.
+    misses: u64,
 }
 
 /// An address, and the number of what is known of it.
@@ -63,14 +65,25 @@ impl Finished for Known {
 
 impl Addresses {
     pub(crate) fn new() -> Self {
-        Self { by_text: FragmentCache::new(ADDRESSES), findings: Vec::new(), by_key: HashMap::new() }
+        Self {
+            by_text: FragmentCache::new(ADDRESSES),
+            findings: Vec::new(),
+            by_key: HashMap::new(),
+            misses: 0,
+        }
+    }
+
+    /// How many addresses had to be looked up since this was asked last.
+    pub(crate) fn take_misses(&mut self) -> u64 {
+        std::mem::take(&mut self.misses) + self.by_text.take_misses()
     }
 
     /// What is known of an address, as a number for [`Addresses::get`].
     #[inline]
     pub(crate) fn find(&mut self, text: &str, geo: &GeoDatabases) -> u32 {
-        let Self { by_text, findings, by_key } = self;
+        let Self { by_text, findings, by_key, misses } = self;
         if findings.len() > FINDINGS {
+            *misses += by_text.take_misses();
             *by_text = FragmentCache::new(ADDRESSES);
             findings.clear();
             by_key.clear();

@@ -17,6 +17,7 @@ mod document;
 mod documents;
 mod exact;
 mod fields;
+mod findings;
 mod flatten;
 mod fragments;
 mod json;
@@ -45,6 +46,7 @@ use model::tables::{EcsFields, Tables};
 use thiserror::Error;
 
 pub use documents::Documents;
+pub use findings::Findings;
 pub use tags::Tags;
 
 use enrich::GeoDatabases;
@@ -134,6 +136,8 @@ pub struct Mapper {
     /// `event.ingested`, when the caller sets it.
     ingested: Option<String>,
     plans: bool,
+    /// The statistics that were taken.
+    taken: PlanStatistics,
 }
 
 /// What became of a record, beside the document.
@@ -219,7 +223,15 @@ impl Mapper {
     pub fn new(mapping: Arc<Mapping>) -> Self {
         let state = map::State::new(&mapping.program);
         let document = Documents::default();
-        Self { mapping, parser: record::Parser::new(), state, document, ingested: None, plans: true }
+        Self {
+            mapping,
+            parser: record::Parser::new(),
+            state,
+            document,
+            ingested: None,
+            plans: true,
+            taken: PlanStatistics::default(),
+        }
     }
 
     /// Sets or clears the `event.ingested` of the documents to come, in UTC.
@@ -242,6 +254,13 @@ impl Mapper {
     #[must_use]
     pub fn plan_statistics(&self) -> PlanStatistics {
         self.state.statistics()
+    }
+
+    /// What was met since this was asked last.
+    pub fn take_findings(&mut self) -> Findings {
+        let (before, now) = (self.taken, self.plan_statistics());
+        self.taken = now;
+        Findings { plans: now.since(before), ..self.state.take_findings() }
     }
 
     /// Appends the document for `raw`, one JSON object without a line end, to `out`.

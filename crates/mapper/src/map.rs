@@ -13,6 +13,7 @@ use simd_json::{Node, Tape};
 use crate::cache::FragmentCache;
 use crate::document::Document;
 use crate::fields::{COPY, Fields, Filled};
+use crate::findings::UnknownFields;
 use crate::fragments::{Addresses, Agent};
 use crate::out::Out;
 use crate::plan::{Basis, Plan};
@@ -22,7 +23,7 @@ use crate::record::{Parser, Record, Scalar, Unread};
 use crate::tags::Tags;
 use crate::value::Values;
 use crate::writer::{Recorder, Recording, Writer};
-use crate::{Mapped, Mapping, PlanStatistics, unknown};
+use crate::{Findings, Mapped, Mapping, PlanStatistics, unknown};
 
 /// Clients kept; 256 already hit 99.9 of 100.
 const AGENTS: usize = 1024;
@@ -54,6 +55,7 @@ pub(crate) struct State {
     activity_type: String,
     tags: Tags,
     statistics: PlanStatistics,
+    unknown_fields: UnknownFields,
     /// The values of a record that is written by a plan.
     values: Tape<'static>,
     unread: Vec<Unread>,
@@ -83,6 +85,7 @@ impl State {
             activity_type: String::new(),
             tags: Tags::default(),
             statistics: PlanStatistics::default(),
+            unknown_fields: UnknownFields::default(),
             values: Tape(Vec::new()),
             unread: Vec::new(),
             surprised: false,
@@ -102,6 +105,16 @@ impl State {
 
     pub(crate) fn statistics(&self) -> PlanStatistics {
         self.statistics
+    }
+
+    /// What was met since the last time, plans aside.
+    pub(crate) fn take_findings(&mut self) -> Findings {
+        Findings {
+            plans: PlanStatistics::default(),
+            address_misses: self.addresses.take_misses(),
+            agent_misses: self.agents.take_misses(),
+            unknown_fields: self.unknown_fields.take(),
+        }
     }
 
     pub(crate) fn mapped(&self) -> Mapped<'_> {
@@ -320,6 +333,10 @@ fn write_document(
     out.put(&end);
     recording.fixed(before, out.len());
     state.tags = fields.tags;
+    for leftover in &fields.unknown {
+        let prefix = fields.prefixes.get(usize::from(leftover.prefix)).map_or("", String::as_str);
+        state.unknown_fields.add(prefix, record.text(leftover.node - 1).unwrap_or_default());
+    }
 
     if let (Some(outline), Some(id), false) = (learn, id, unusual) {
         let address = address.map(|(node, _, known)| (node, known));

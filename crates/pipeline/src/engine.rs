@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::config::Options;
-use crate::dead::{DeadLetters, Letter};
+use crate::dead::DeadLetters;
 use crate::delivery::{Delivery, Shipment};
 use crate::intake::{Commit, FromSource};
 use crate::ledger::Ledger;
@@ -177,10 +177,7 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         let status = &self.links.status;
         status.read.add(parcel.len());
         status.mapped.add(parcel.documents.len() as u64);
-        status.broken_lookups.add(parcel.broken_lookups);
-        for (name, count) in std::mem::take(&mut parcel.unknown_types) {
-            status.unknown_types.add(&name, count);
-        }
+        status.met(&mut parcel);
         let reckoned = self.reckoned.pop_front().unwrap_or_default();
         self.links.budget.adjust(reckoned, parcel.cost);
         self.ledger.expect(parcel.mark, parcel.len());
@@ -248,8 +245,8 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         match written {
             Ok(()) => {
                 self.links.status.dead_letters.worked();
-                for (parcel, Letter { reason, .. }) in self.letters.written() {
-                    self.links.status.dead.add(&reason, 1);
+                for (parcel, letter) in self.letters.written() {
+                    self.links.status.buried(&letter);
                     self.end(parcel, 1);
                 }
             }
@@ -269,7 +266,7 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         match result {
             Ok(()) => {
                 self.links.status.positions.worked();
-                self.links.status.commits.add(1);
+                self.links.status.committed();
                 self.ledger.committed(&marks);
                 self.commit_failures = 0;
                 self.commit_not_before = None;
@@ -298,6 +295,7 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         let Some(parcel) = self.parcels.get(&number) else { return };
         if self.ledger.end(parcel.mark, count) {
             self.links.budget.release(parcel.cost);
+            self.links.status.ended(parcel);
             self.parcels.remove(&number);
         }
     }
@@ -327,9 +325,10 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         if !self.is_broken(Part::Sink) {
             while let Some(shipment) = self.delivery.take(now, flush) {
                 self.links.status.requests.add(1);
-                let sink = Arc::clone(&self.links.sink);
+                let (sink, status) = (Arc::clone(&self.links.sink), Arc::clone(&self.links.status));
                 self.writes.spawn(async move {
                     let answer = sink.write(&shipment.packed.request).await;
+                    status.tried(&shipment.packed.request, now.elapsed());
                     (shipment, answer)
                 });
             }

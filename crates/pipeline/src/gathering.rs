@@ -134,6 +134,9 @@ impl Gathering {
                 self.failures = 0;
                 self.status.source.worked();
                 self.status.batches.add(1);
+                self.status
+                    .read_bytes
+                    .add(batch.records.iter().map(|record| record.bytes.len() as u64).sum());
                 let due = self.due.entry(batch.mark.lane).or_insert(batch.mark.batch);
                 if *due != batch.mark.batch {
                     let cause = format!("{:?} came where batch {due} was due", batch.mark);
@@ -159,11 +162,8 @@ impl Gathering {
         Ok(())
     }
 
-    fn mapped(&mut self, parcel: Parcel) {
-        self.status.broken_lookups.add(parcel.broken_lookups);
-        for (name, count) in &parcel.unknown_types {
-            self.status.unknown_types.add(name, *count);
-        }
+    fn mapped(&mut self, mut parcel: Parcel) {
+        self.status.met(&mut parcel);
         self.load.cost += parcel.cost;
         if self.workers.is_empty() {
             self.load.reckoned = 0;

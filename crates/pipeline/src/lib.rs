@@ -34,7 +34,10 @@ pub use mapping::{DecodeOptions, Decoder, Format, KeyBy, Parcel};
 pub use packer::Packing;
 pub use retry::Backoff;
 pub use run::{Ending, Left, RunError, Stage, Summary, run};
-pub use status::{Counter, Down, Gauge, Health, Names, OTHER_NAMES, Status, Totals};
+pub use status::{
+    Counter, DeadNote, Distribution, Down, Gauge, Glance, Health, Histogram, LastHour, Mappers, Names,
+    OTHER_NAMES, Recent, Status, Totals,
+};
 pub use stop::{Stop, StopHandle, stop};
 pub use transactional::{Transaction, TransactionalSink, TransactionalSource, run_transactional};
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use ingest::file::{Kind, Reason, split_page};
 use ingest::{Batch, Mark, Origin, RawRecord};
-use mapper::{Mapper, Mapping, Tags, Unmappable};
+use mapper::{Findings, Mapper, Mapping, Tags, Unmappable};
 use output::dead_letters::Stage;
 use output::{Documents, DocumentsBuilder, Rejection};
 use serde::Deserialize;
@@ -73,6 +73,8 @@ pub struct Parcel {
     pub unknown_types: BTreeMap<String, u64>,
     /// Documents whose address met damage in a GeoIP database.
     pub broken_lookups: u64,
+    /// What the mapper met on the way.
+    pub findings: Findings,
     /// What it takes of memory, in bytes.
     pub cost: usize,
     records: Vec<RawRecord>,
@@ -182,7 +184,7 @@ impl Decoder {
         if self.documents.capacity() > KEPT_BUFFER {
             self.documents = mapper::Documents::default();
         }
-        parcel
+        Parcel { findings: self.mapper.take_findings(), ..parcel }
     }
 
     /// Maps one record, or says why there is none.
@@ -302,6 +304,7 @@ impl Work {
             letters: self.letters,
             unknown_types: self.unknown_types,
             broken_lookups: self.broken_lookups,
+            findings: Findings::default(),
             cost,
             records: batch.records,
             places: self.places,

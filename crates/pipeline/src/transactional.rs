@@ -17,7 +17,7 @@ use fastrand::Rng;
 use ingest::{Mark, Source};
 use model::fault::{Fault, FaultKind};
 use output::{Outcome, Rejection, Request};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Options;
 use crate::dead::{DeadLetters, Letter};
@@ -212,9 +212,21 @@ impl<D: DeadLetters> Transactions<D> {
                 return Ok(Ending::SourceEnded);
             }
             *left = Left { batches: load.parcels.len(), records: load.records(), uncommitted: 0 };
+            self.show(&load);
             self.deliver(&mut load, source, sink, gathering, stop).await?;
             *left = Left::default();
+            self.show(&Load::default());
         }
+    }
+
+    /// Shows what is under way.
+    fn show(&self, load: &Load) {
+        let status = &self.status;
+        status.open_batches.set(load.parcels.len() as u64);
+        status.bytes_in_flight.set(load.cost as u64);
+        status.peak_bytes.raise(load.cost as u64);
+        status.requests_in_flight.set(u64::from(!load.parcels.is_empty()));
+        status.request_limit.set(1);
     }
 
     /// Writes a load until it is committed. Meanwhile the next one is gathered, unless the run is to stop.
@@ -314,7 +326,10 @@ impl<D: DeadLetters> Transactions<D> {
                 continue;
             }
             self.status.requests.add(1);
-            let outcomes = match transaction.write(&packed.request).await {
+            let started = Instant::now();
+            let answer = transaction.write(&packed.request).await;
+            self.status.tried(&packed.request, started.elapsed());
+            let outcomes = match answer {
                 Err(fault) if fault.kind == FaultKind::TooLarge && count > 1 => {
                     let (first, second) = packed.halves();
                     waiting.extend([second, first]);
@@ -399,10 +414,9 @@ impl<D: DeadLetters> Transactions<D> {
         status.read.add(load.records());
         status.mapped.add(documents);
         status.delivered.add(documents - load.refused.len() as u64);
-        status.commits.add(1);
-        for letter in load.letters() {
-            status.dead.add(&letter.reason, 1);
-        }
+        status.committed();
+        load.letters().for_each(|letter| status.buried(letter));
+        load.parcels.iter().for_each(|parcel| status.ended(parcel));
         status.sink.worked();
     }
 }

@@ -12,9 +12,11 @@ use model::fault::Fault;
 use output::elasticsearch::{Elasticsearch, ElasticsearchConfig, Finding};
 
 use crate::args::CheckArgs;
-use crate::config::{Config, DeadLettersConfig, Sink, Source};
+use crate::config::{Config, DeadLettersConfig, Listen, Sink, Source};
 use crate::failure::{Ending, Failure};
 use crate::run::wire::Knowledge;
+use crate::status;
+use crate::telemetry::Listener;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,10 +35,14 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Ending, Failure> {
         Err(failure) => report.bad("mapper", failure.message().unwrap_or_default()),
     }
     local::look(&config, &mut report);
+    telemetry(&config, &mut report);
     if args.connect {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-        runtime.block_on(connect(&config, &mut report));
+        runtime.block_on(async {
+            connect(&config, &mut report).await;
+            listener(&config, &mut report).await;
+        });
         runtime.shutdown_background();
     }
     report.print().map_err(Failure::writing)?;
@@ -95,6 +101,35 @@ impl Report {
 /// A number of things in words.
 fn number(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Where the stage is to listen, as far as that can be told without trying.
+fn telemetry(config: &Config, report: &mut Report) {
+    match config.telemetry.listen() {
+        Listen::Off => report.good("telemetry", "off"),
+        Listen::Usual(address) => report.good("telemetry", format!("{address}, unless that is taken")),
+        Listen::At(address) => {
+            report.good("telemetry", address.to_string());
+            if !address.ip().is_loopback() {
+                let words = "`listen` is no loopback address, and nobody is asked who they are: see that only machines you trust reach it";
+                report.unclear("telemetry", words);
+            }
+        }
+    }
+}
+
+/// Whether the stage could listen there now.
+async fn listener(config: &Config, report: &mut Report) {
+    let Listen::At(address) = config.telemetry.listen() else { return };
+    match Listener::bind(address).await {
+        Ok(_) => report.good("telemetry", format!("{address} can be listened at")),
+        Err(_) if status::ask(&format!("http://{address}")).await.is_ok() => {
+            let words =
+                format!("a stage listens at {address}; if it is not this one, give `listen` another port");
+            report.unclear("telemetry", words);
+        }
+        Err(fault) => report.bad("telemetry", fault.to_string()),
+    }
 }
 
 /// What servers say, of parts that were found well here.

@@ -5,6 +5,7 @@
 
 mod dead_letters;
 mod document;
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 use document::{Document, Wrong};
 
 pub(crate) use dead_letters::DeadLettersConfig;
+pub(crate) use telemetry::{Listen, LogFormat, TelemetryConfig};
 
 /// Everything a configuration file says.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) dead_letters: DeadLettersConfig,
     pub(crate) state: StateConfig,
     pub(crate) delivery: DeliveryConfig,
+    pub(crate) telemetry: TelemetryConfig,
 }
 
 /// `[source]`, by its `type`.
@@ -105,7 +108,7 @@ impl Default for MapperConfig {
 }
 
 /// The sections there are.
-const SECTIONS: [&str; 6] = ["source", "mapper", "sink", "dead_letters", "state", "delivery"];
+const SECTIONS: [&str; 7] = ["source", "mapper", "sink", "dead_letters", "state", "delivery", "telemetry"];
 
 impl Config {
     /// Reads a file. No other file is opened and no server reached.
@@ -132,8 +135,9 @@ impl Config {
         let dead_letters = dead_letters::read(&mut document)?;
         let state = optional(&mut document, "state")?;
         let delivery = optional(&mut document, "delivery")?;
+        let telemetry = optional(&mut document, "telemetry")?;
         document.finish(&SECTIONS)?;
-        Ok(Self { source, mapper, sink, dead_letters, state, delivery })
+        Ok(Self { source, mapper, sink, dead_letters, state, delivery, telemetry })
     }
 
     /// `data_stream.namespace` of the documents.

@@ -21,14 +21,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::RunArgs;
 use crate::config::{Config, Sink, Source};
 use crate::failure::{Ending, Failure};
+use crate::telemetry::Telemetry;
 
 use dead_letters::Letters;
 use wire::Knowledge;
 
 /// Runs the mode.
 pub(crate) fn run(args: &RunArgs) -> Result<Ending, Failure> {
-    logging::start(args.log_level);
     let config = Config::read(&args.config)?;
+    logging::start(&config.telemetry, args.log_level);
     let knowledge = Knowledge::load(&config)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
@@ -77,6 +78,8 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
     let (handle, stop) = pipeline::stop();
     listen(handle).map_err(|error| Failure::failed(anyhow::Error::new(error)))?;
     let status = Arc::new(Status::default());
+    let (shown, stops) = (Arc::clone(&status), stop.clone());
+    let telemetry = Telemetry::start(config, shown, Arc::clone(&knowledge.mapping), stops).await?;
     let dead_letters = Letters::open(&config.dead_letters)?;
     let mapping = Arc::clone(&knowledge.mapping);
 
@@ -93,12 +96,14 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
                 Source::ComplianceApi(source) => {
                     let source = wire::compliance_api(source, config)?;
                     let _shown = progress::follow(source.watch());
-                    run!(source, $sink, $packing, $decode)
+                    run!(telemetry.facts().api(source), $sink, $packing, $decode)
                 }
                 Source::File(source) => {
                     run!(wire::file_source(source, config)?, $sink, $packing, $decode)
                 }
-                Source::Kafka(source) => run!(wire::kafka_source(source)?, $sink, $packing, $decode),
+                Source::Kafka(source) => {
+                    run!(telemetry.facts().kafka(wire::kafka_source(source)?), $sink, $packing, $decode)
+                }
             }
         };
     }
@@ -117,7 +122,7 @@ async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken
                 let cause = "[sink] `exactly_once` needs a source of type `kafka`: positions of others are in no transaction";
                 return Err(Fault::new(FaultKind::Unusable, cause, "leave `exactly_once` out").into());
             };
-            let source = exactly_once::From(wire::kafka_source(source)?);
+            let source = exactly_once::From(telemetry.facts().kafka(wire::kafka_source(source)?));
             let (sink, packing) = wire::exactly_once(sink)?;
             let options = Options::new(&config.delivery, packing, wire::decode(config))
                 .map_err(|error| Failure::usage(anyhow::Error::new(error)))?;

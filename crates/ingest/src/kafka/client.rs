@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::config::Start;
+use super::lag;
 use super::offsets::Partition;
 use super::shared::Shared;
 use super::start;
@@ -37,6 +38,10 @@ impl ClientContext for Context {
         let Some(code) = error.rdkafka_error_code() else { return };
         tracing::debug!(target: "librdkafka", ?code, reason, "error reported");
         self.shared.trouble(code as i32, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.shared.statistics(lag::ends(statistics));
     }
 }
 

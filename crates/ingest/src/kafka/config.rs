@@ -113,7 +113,7 @@ impl JsonSchema for Start {
 }
 
 /// Ours unless the table says otherwise.
-const DEFAULTS: [(&str, &str); 12] = [
+const DEFAULTS: [(&str, &str); 13] = [
     ("client.id", "anthropic-ecs"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -133,6 +133,8 @@ const DEFAULTS: [(&str, &str); 12] = [
     // So is a topic that comes to be.
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("socket.keepalive.enable", "true"),
+    // How far behind we are is told this often.
+    ("statistics.interval.ms", "5000"),
 ];
 
 /// What the promise rests on, or what has a key of its own.

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use super::client::{Client, Context};
 use super::config::{Settings, refusal};
+use super::lag::Lags;
 use super::offsets::{Partition, Position};
 use super::shared::Shared;
 use super::split::split;
@@ -90,6 +91,12 @@ impl KafkaSource {
         });
         spawned.map_err(|error| Fault::new(FaultKind::Unusable, format!("no thread: {error}"), ""))?;
         Ok(source)
+    }
+
+    /// How far the group is behind, to be looked at while the source is at work.
+    #[must_use]
+    pub fn lags(&self) -> Lags {
+        Lags(Arc::clone(&self.shared))
     }
 
     /// What a transaction must contain for these batches to be committed with it: the positions and who we are in the group.

@@ -10,6 +10,7 @@
 mod client;
 mod config;
 mod consumer;
+mod lag;
 mod offsets;
 mod probe;
 mod shared;
@@ -18,4 +19,5 @@ mod start;
 
 pub use config::{Config, Settings, Start};
 pub use consumer::{KafkaSource, TransactionOffsets};
+pub use lag::{Lags, PartitionLag};
 pub use probe::{Found, probe};

@@ -34,6 +34,8 @@ struct State {
     first: u64,
     /// How many batches were handed out.
     handed_out: u64,
+    /// The last position that is durable, once there is one.
+    committed: Option<i64>,
     /// Nothing more is handed out: the partition is being given away.
     leaving: bool,
 }
@@ -53,7 +55,14 @@ impl Lanes {
         let lane = Lane(self.next);
         self.next += 1;
         self.by_partition.insert(partition.clone(), lane);
-        let state = State { partition, ends: VecDeque::new(), first: 0, handed_out: 0, leaving: false };
+        let state = State {
+            partition,
+            ends: VecDeque::new(),
+            first: 0,
+            handed_out: 0,
+            committed: None,
+            leaving: false,
+        };
         self.lanes.insert(lane, state);
         lane
     }
@@ -94,6 +103,11 @@ impl Lanes {
         latest.into_iter().filter_map(position).collect()
     }
 
+    /// The partitions that are ours, each with the position that was committed last since it is.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = (&Partition, Option<i64>)> {
+        self.lanes.values().map(|state| (&state.partition, state.committed))
+    }
+
     /// Whether every lane of these marks is ours still.
     pub(crate) fn all_ours(&self, marks: &[Mark]) -> bool {
         marks.iter().all(|mark| self.lanes.contains_key(&mark.lane))
@@ -102,8 +116,11 @@ impl Lanes {
     /// The position of this mark is durable.
     pub(crate) fn committed(&mut self, mark: Mark) {
         let Some(state) = self.lanes.get_mut(&mark.lane) else { return };
-        while state.first <= mark.batch && state.ends.pop_front().is_some() {
+        while state.first <= mark.batch
+            && let Some(end) = state.ends.pop_front()
+        {
             state.first += 1;
+            state.committed = Some(end);
         }
     }
 

@@ -6,7 +6,7 @@
 //! Who waits: `next` for a batch or a fault ([`Notify`]); the consumer thread for room in the queue, or, when partitions
 //! are taken away, for what is under way to be committed (one condition variable). Commits never wait for the thread.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use model::fault::{Fault, FaultKind};
 use model::kafka::{About, Troubles};
 use tokio::sync::Notify;
 
+use super::lag::End;
 use super::offsets::{Lanes, Partition};
 use crate::{Batch, Lane, Mark, RawRecord};
 
@@ -31,6 +32,8 @@ pub(crate) struct Inner {
     queued_bytes: usize,
     fault: Option<Fault>,
     pub(crate) troubles: Troubles,
+    /// Where partitions end, as was last heard.
+    pub(crate) ends: HashMap<Partition, End>,
 }
 
 #[derive(Debug)]
@@ -50,8 +53,14 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(most_bytes: usize, about: About) -> Self {
         let troubles = Troubles::new(about);
-        let inner =
-            Inner { lanes: Lanes::default(), queue: VecDeque::new(), queued_bytes: 0, fault: None, troubles };
+        let inner = Inner {
+            lanes: Lanes::default(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            fault: None,
+            troubles,
+            ends: HashMap::new(),
+        };
         Self {
             inner: Mutex::new(inner),
             ready: Notify::new(),
@@ -127,6 +136,11 @@ impl Shared {
         let Some(fault) = inner.troubles.note(code, words) else { return };
         drop(inner);
         self.fail(fault);
+    }
+
+    /// The client said where partitions end.
+    pub(crate) fn statistics(&self, ends: HashMap<Partition, End>) {
+        self.lock().ends = ends;
     }
 
     /// `next` is to give this fault, when the queue is empty. A final one stays.

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# The status page in a real browser, over a real stage that reads a simulated API:
+#
+#     tests/live/page.sh PROGRAM [PICTURES]
+#
+# PROGRAM is the built anthropic-ecs. Looks at the page wide and narrow, light and dark, with the API there and away; fails
+# when something on it is missing, or when the browser complains. With PICTURES, a folder, the page is also kept as pictures
+# there. Needs Chromium, which Debian has as `chromium`; nothing is downloaded.
+# Only processes that this script started are stopped.
+
+# shellcheck source=tests/live/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+(($# >= 1)) || die "usage: tests/live/page.sh PROGRAM [PICTURES]"
+program=$(realpath "$1")
+pictures=${2:-}
+needs chromium curl
+dir=$(mktemp -d)
+started=()
+finish() {
+    local pid
+    for pid in "${started[@]}"; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    rm -r "$dir"
+}
+trap finish EXIT
+
+mapfile -t ports < <(free_ports 2)
+cat >"$dir/faults.jsonl" <<'FAULTS'
+{"kind":"undecodable","path":"/v1/compliance/activities","after":5,"count":12}
+{"kind":"rate_limited","after":2,"count":1,"retry_after":1}
+FAULTS
+touch "$dir/simulate.log"
+"$program" simulate --port "${ports[0]}" --history 3 --people 60 --rate 60 --faults "$dir/faults.jsonl" >"$dir/simulate.log" 2>&1 &
+started+=($!)
+simulator=$!
+key=
+for _ in {1..600}; do
+    key=$(awk '$1 == "activities" { print $2 }' "$dir/simulate.log")
+    [[ -z $key ]] || break
+    sleep 0.1
+done
+[[ -n $key ]] || die "the simulator did not come up: $(<"$dir/simulate.log")"
+
+cat >"$dir/stage.toml" <<STAGE
+[source]
+type = "compliance_api"
+base_url = "http://127.0.0.1:${ports[0]}"
+api_key = "$key"
+initial_lookback = "3h"
+page_size = 500
+poll_interval = "2s"
+lag = "2s"
+[mapper]
+geoip = ["$PWD/tests/data/test-city.mmdb", "$PWD/tests/data/test-asn.mmdb"]
+[sink]
+type = "ndjson"
+path = "$dir/out.ndjson"
+[dead_letters]
+path = "$dir/dead.ndjson"
+[state]
+path = "$dir/state"
+[telemetry]
+listen = "127.0.0.1:${ports[1]}"
+STAGE
+"$program" run --config "$dir/stage.toml" 2>"$dir/stage.log" &
+started+=($!)
+stage=$!
+page=http://127.0.0.1:${ports[1]}
+
+# until_said SECONDS PATTERN: until the stage says of itself what is looked for.
+until_said() {
+    local deadline=$((SECONDS + $1))
+    until curl -s --max-time 5 "$page/status.json" | grep -q "$2"; do
+        kill -0 "$stage" 2>/dev/null || die "the stage ended: $(tail -n 5 "$dir/stage.log")"
+        ((SECONDS < deadline)) || die "the stage does not come to say $2"
+        sleep 0.3
+    done
+}
+
+# browse NAME WIDTH HEIGHT FLAGS…: the page as a browser makes it, in $dir/NAME.html, and as a picture in $dir/NAME.png.
+browse() {
+    local name=$1 size=$2,$3
+    shift 3
+    local flags=(--headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$dir/profile" --window-size="$size"
+        --enable-logging=stderr --virtual-time-budget=4000 "$@")
+    chromium "${flags[@]}" --dump-dom "$page/" >"$dir/$name.html" 2>"$dir/$name.log" || die "chromium: $(tail -n 5 "$dir/$name.log")"
+    chromium "${flags[@]}" --screenshot="$dir/$name.png" "$page/" >/dev/null 2>>"$dir/$name.log" || die "chromium: $(tail -n 5 "$dir/$name.log")"
+    ! grep -E 'CONSOLE' "$dir/$name.log" || die "$name: the browser complains"
+}
+
+# shows NAME TEXT…: the page has all of this in it.
+shows() {
+    local name=$1 text
+    shift
+    for text in "$@"; do
+        grep -qF "$text" "$dir/$name.html" || die "$name: there is no $text in the page"
+    done
+}
+
+until_said 60 '"countries":\[\['
+until_said 60 '"recent_dead":\[{'
+# Charts are of several moments, ten seconds apart.
+until_said 90 '"time":\[[0-9]*,[0-9]*,[0-9]*,[0-9]*,'
+browse wide 1280 1500
+shows wide '>running</strong>' 'compliance_api to ndjson' 'class="series"' 'claude_' '<td>not_'
+shows wide 'records a second ended in the last minute' 'is the feed read behind now' 'delivered' 'class="bars"' '<table>' 'requests left now'
+browse dark 1280 1500 --blink-settings=preferredColorScheme=0
+browse phone 390 3200
+shows phone '>running</strong>'
+
+kill "$simulator"
+wait "$simulator" 2>/dev/null || true
+until_said 60 '"state":"waiting"'
+browse away 1280 1500
+shows away '>waiting</strong>' 'What to do: ' 'class="bad">down'
+
+if [[ -n $pictures ]]; then
+    mkdir -p "$pictures"
+    cp "$dir/wide.png" "$pictures/status-page.png"
+    cp "$dir/dark.png" "$pictures/status-page-dark.png"
+    cp "$dir/phone.png" "$pictures/status-page-phone.png"
+    cp "$dir/away.png" "$pictures/status-page-away.png"
+fi
+say "the page shows what it should, wide and narrow, light and dark, with the API there and away"
