@@ -4,21 +4,25 @@
 //! and reads no clock, so thousands of seeds run in a second. The subtle thing: a request leaves a record of itself in the
 //! feed, as the real one does.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::damage::{self, Instead};
-use super::directory::{Directory, Route};
-use super::exchange::{Answer, Request};
+use super::event::Event;
+use super::exchange::{Answer, Delivery, Request};
 use super::faults::{Fault, FaultKind, Faults, When};
-use super::keys::{self, ACTIVITIES, Key, KeyKind, KeyState, USER_DATA};
+use super::keys::{self, ACTIVITIES, Key, KeyKind, KeyState};
 use super::limiter::Limiter;
 use super::listing::Listing;
 use super::own_read::own_read;
-use super::refusal::{Dialect, Refusal};
+use super::refusal::Refusal;
+use super::routes::{Reply, Route, World};
 use super::row::{Content, Place, Row, base58};
+use super::script::Scenario;
 use super::settings::Settings;
+use super::shape;
 use super::store::Store;
 use super::tenant::{HOUR, Office};
 use crate::clock::{Micros, SECOND};
@@ -83,9 +87,13 @@ pub struct Simulation {
     told: Micros,
     keys: Vec<Key>,
     limiter: Limiter,
+    /// The second budget.
+    remote: Limiter,
     faults: Faults,
     /// When nothing was recorded.
     gaps: Vec<(Micros, Micros)>,
+    /// What was deleted for good, and since when.
+    erased: BTreeMap<String, Micros>,
     /// Numbers of own records and of those a test adds.
     random: Random,
     seen: Vec<Seen>,
@@ -103,8 +111,10 @@ impl Simulation {
             told: first.div_euclid(HOUR) * HOUR,
             keys: keys::standard(settings.seed),
             limiter: Limiter::default(),
+            remote: Limiter::default(),
             faults: Faults::default(),
             gaps: Vec::new(),
+            erased: BTreeMap::new(),
             random: Random::new(settings.seed ^ 0x6f77_6e72),
             seen: Vec::new(),
             settings,
@@ -193,6 +203,54 @@ impl Simulation {
         place.id()
     }
 
+    /// Adds what an event says, as of `now`, and says the ids.
+    ///
+    /// # Errors
+    ///
+    /// Which of its times or ids cannot be understood.
+    pub fn tell(&mut self, event: &Event, now: Micros) -> Result<Vec<String>, String> {
+        let times = event.times(self.settings.start, now)?;
+        let tie = event.tied_with.as_deref().map(|id| {
+            let place = super::row::number_of(id).and_then(|number| self.store.find(number));
+            place.ok_or_else(|| format!("`tied_with` is no activity that there is: {id}"))
+        });
+        let tie = tie.transpose()?;
+        let mut ids = Vec::new();
+        for nth in 1..=event.count {
+            let number = match tie {
+                Some(place) => event.beside(place.number, nth as u128).ok_or("no id is left on that side")?,
+                None => self.number(),
+            };
+            let place = Place { created: tie.map_or(times.created, |place| place.created), number };
+            let content = match &event.raw {
+                Some(raw) => Content::of_rest(raw),
+                None => self.office.event(&event.activity_type, place.created, &event.fields),
+            };
+            let occurred = if tie.is_some() { place.created } else { times.occurred };
+            self.store.insert(place, Row { occurred, indexed: times.indexed, content: Arc::new(content) });
+            ids.push(place.id());
+        }
+        Ok(ids)
+    }
+
+    /// Takes over all that a script says.
+    ///
+    /// # Errors
+    ///
+    /// The first thing in it that cannot be understood; what stands before it holds.
+    pub fn stage(&mut self, scenario: &Scenario, now: Micros) -> Result<(), String> {
+        scenario.settings.apply(&mut self.settings)?;
+        for fault in &scenario.faults {
+            self.order(fault.clone())?;
+        }
+        scenario.activities.iter().try_for_each(|event| self.tell(event, now).map(drop))
+    }
+
+    /// Deletes a chat, a file, a project or a session for good, from a time on, as a user or a key with that scope does.
+    pub fn erase(&mut self, id: &str, since: Micros) {
+        self.erased.entry(id.to_owned()).or_insert(since);
+    }
+
     /// Every record there is, in the order of the feed, also those not shown yet (`indexed` says when).
     pub fn truth(&self) -> impl Iterator<Item = Truth> + '_ {
         self.store.iter().map(|(place, row)| Truth {
@@ -261,7 +319,7 @@ impl Simulation {
 
     /// Requests that came before the wait was over that an earlier answer to the same key had asked for.
     pub fn broken_waits(&self) -> impl Iterator<Item = &Seen> {
-        let mut until = std::collections::HashMap::new();
+        let mut until = HashMap::new();
         self.seen.iter().filter(move |seen| {
             let early = until.get(&seen.key).is_some_and(|until| seen.at < *until);
             if let Some(seconds) = seen.retry_after {
@@ -271,16 +329,41 @@ impl Simulation {
         })
     }
 
+    /// The most requests that were counted against the budget within any span of that length.
+    #[must_use]
+    pub fn busiest(&self, span: Micros) -> usize {
+        let counted: Vec<_> =
+            self.seen.iter().filter(|seen| seen.key.is_some() && seen.status != 401).collect();
+        let within = |from: usize| {
+            let until = counted.get(from).map_or(0, |seen| seen.at.saturating_add(span));
+            counted.partition_point(|seen| seen.at < until) - from
+        };
+        (0..counted.len()).map(within).max().unwrap_or(0)
+    }
+
     /// Answers a request at a time that is not before that of the request before.
     pub fn answer(&mut self, request: &Request, now: Micros) -> Answer {
         self.advance(now);
         let request_id = format!("req_01{}", base58(self.number()));
         let fault = self.faults.due(request, now);
-        let judged = self.judge(request, now, &request_id, fault.as_ref());
+        let route = request.path.strip_prefix(ROUTES).and_then(|path| Route::of(&request.method, path));
+        if route.is_some() {
+            self.store.open_library();
+        }
+        let judged = self.judge(request, route.as_ref(), now, &request_id, fault.as_ref());
         let Judged { mut answer, key, rows } = judged;
+        if let (200, Some(Route::Erase(_, id))) = (answer.status, &route) {
+            self.erase(id, now);
+        }
         self.add_headers(request, now, &request_id, &mut answer);
         if let Some(fault) = &fault {
             damage::bend_headers(fault, &mut answer);
+            let shared = !route.as_ref().is_some_and(Route::is_remote) && self.settings.limits.headers;
+            if let (FaultKind::RateLimited, Some(seconds), true) = (fault.kind, fault.retry_after, shared) {
+                for (name, value) in Limiter::spent(now + seconds * SECOND) {
+                    answer.set(name, value);
+                }
+            }
             if let (FaultKind::Skewed, Some(date)) = (fault.kind, self.settings.date) {
                 answer.set("date", http_date(now + date + fault.seconds.unwrap_or(3_600) * SECOND));
             }
@@ -307,14 +390,21 @@ impl Simulation {
         answer
     }
 
-    fn judge(&mut self, request: &Request, now: Micros, request_id: &str, fault: Option<&Fault>) -> Judged {
+    fn judge(
+        &mut self,
+        request: &Request,
+        route: Option<&Route>,
+        now: Micros,
+        request_id: &str,
+        fault: Option<&Fault>,
+    ) -> Judged {
         let dialect = self.settings.dialect;
         let refused = |refusal: &Refusal, key: Option<Key>| Judged {
             answer: Answer::new(refusal.status, "application/json", refusal.body(dialect, request_id)),
             key,
             rows: 0,
         };
-        let instead = fault.and_then(|fault| damage::instead(fault, dialect));
+        let instead = fault.and_then(|fault| damage::instead(fault, request, dialect));
         if let Some(Instead::Unseen(answer)) = instead {
             return Judged { answer, key: None, rows: 0 };
         }
@@ -326,7 +416,7 @@ impl Simulation {
         if fault.is_some_and(|fault| fault.kind == FaultKind::Starved) {
             self.limiter.exhaust(&self.settings.limits, now);
         }
-        if let Err(seconds) = self.limiter.take(&self.settings.limits, now, 1) {
+        if let Err(seconds) = self.spend(route, now) {
             let refusal = Refusal::new(429, "rate_limit_error", "Number of requests has exceeded the limit");
             let mut judged = refused(&refusal, Some(key));
             judged.answer.set("retry-after", seconds.to_string());
@@ -335,44 +425,65 @@ impl Simulation {
         if let Some(Instead::Refused(refusal)) = &instead {
             return refused(refusal, Some(key));
         }
-        match self.serve(request, &key, now, fault) {
-            Ok((body, rows)) => {
-                Judged { answer: Answer::new(200, "application/json", body), key: Some(key), rows }
+        match self.serve(request, route, &key, now, fault) {
+            Ok(reply) => {
+                let mut answer = Answer::new(200, "application/json", reply.body);
+                reply.headers.into_iter().for_each(|(name, value)| answer.set(name, value));
+                if reply.streamed {
+                    answer.delivery = Delivery::Chunked;
+                }
+                Judged { answer, key: Some(key), rows: reply.rows }
             }
             Err(refusal) => refused(&refusal, Some(key)),
         }
     }
 
+    /// Draws on the budgets.
+    ///
+    /// # Errors
+    ///
+    /// The seconds to wait; of the second budget always the same, and never enough.
+    fn spend(&mut self, route: Option<&Route>, now: Micros) -> Result<(), i64> {
+        let limits = &self.settings.limits;
+        self.limiter.take(limits, now, 1)?;
+        if route.is_some_and(Route::is_remote) {
+            return self.remote.take(&limits.second(), now, 1).map_err(|_| 1);
+        }
+        Ok(())
+    }
+
     fn serve(
         &self,
         request: &Request,
+        route: Option<&Route>,
         key: &Key,
         now: Micros,
         fault: Option<&Fault>,
-    ) -> Result<(Vec<u8>, usize), Refusal> {
-        let dialect = self.settings.dialect;
-        let path = request.path.strip_prefix(ROUTES).filter(|_| request.method == "GET");
-        let path = path.ok_or_else(Refusal::not_found)?;
-        let Self { settings, store, office, .. } = self;
-        let (id, uuid) = office.organization();
-        let directory = Route::of(path, uuid).transpose();
-        let scope = match &directory {
-            Ok(Some(route)) => route.scope(),
-            Err(_) => USER_DATA,
-            Ok(None) if path == "/activities" => ACTIVITIES,
-            Ok(None) => return Err(Refusal::not_found()),
+    ) -> Result<Reply, Refusal> {
+        let feed = request.path == ACTIVITIES_PATH && request.method == "GET";
+        let scope = match route {
+            Some(route) => route.scope(),
+            None if feed => ACTIVITIES,
+            None => return Err(Refusal::not_found()),
         };
-        keys::authorize(key, scope, dialect)?;
+        let Self { settings, store, office, keys, erased, .. } = self;
+        keys::authorize(key, scope, settings.dialect)?;
         if self.is_off(now) {
             return Err(Refusal::invalid("Compliance API is not enabled for this organization"));
         }
         let pairs = request.pairs();
-        if let Some(route) = directory? {
-            let since = settings.start - 400 * 24 * HOUR;
-            let directory = Directory { seed: settings.seed, uuid, people: office.people(), since };
-            return directory.answer(route, &pairs, dialect == Dialect::October);
+        if let Some((route, library)) = route.zip(store.library()) {
+            let world = World { settings, library, office, keys, key, erased, pairs: &pairs, now, fault };
+            return world.answer(route).map(|reply| match fault {
+                Some(fault) if fault.kind == FaultKind::Shape => {
+                    Reply { body: shape::bend_page(&reply.body, fault.shape), ..reply }
+                }
+                _ => reply,
+            });
         }
-        Listing { settings, store, organization: (id, uuid), now, fault }.answer(&pairs, key)
+        let (id, uuid) = office.organization();
+        let listing = Listing { settings, store, organization: (id, uuid), now, fault };
+        listing.answer(&pairs, key).map(|(body, rows)| Reply::of(body, rows))
     }
 
     /// Headers and compression.

@@ -121,7 +121,11 @@ impl Office {
                 if any {
                     self.tell(at, name, |draft| draft);
                 } else {
-                    self.tell(at, name, |draft| draft.actor_json(&actor));
+                    let ids = self.things[index].touched(name);
+                    self.tell(at, name, |draft| {
+                        let draft = draft.actor_json(&actor);
+                        ids.iter().fold(draft, |draft, (field, id)| draft.set(field, id))
+                    });
                 }
             }
             if at_work && hour == goes - 1 && self.random.chance(30) {
