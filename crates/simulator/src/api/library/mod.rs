@@ -35,8 +35,9 @@ pub(crate) struct State<'t> {
     pub(crate) made: Micros,
     /// When it changed last.
     pub(crate) changed: Micros,
-    /// When it was deleted.
+    /// When it was deleted first, and last.
     pub(crate) ended: Option<Micros>,
+    pub(crate) ended_last: Option<Micros>,
     /// Who made it, by id and address.
     pub(crate) who: Option<&'t (String, String)>,
     /// The name that was given last.
@@ -65,6 +66,7 @@ impl Thing {
                 Verb::Ended => {
                     state.changed = at;
                     state.ended = state.ended.or(Some(at));
+                    state.ended_last = Some(at);
                 }
                 Verb::Renamed => state.renamed += 1,
                 Verb::Seen => {}
@@ -154,7 +156,8 @@ mod tests {
     #[test]
     fn the_order_of_telling_does_not_matter() {
         let mut back = Library::default();
-        for (number, (at, rest)) in (1..).zip(&LIFE).rev() {
+        for (number, (at, rest)) in (1_u8..5).zip(&LIFE).rev() {
+            let number = number.into();
             back.note(Place { created: *at, number }, &row(*at, rest));
         }
         assert_eq!(format!("{back:?}"), format!("{:?}", told(&LIFE)));

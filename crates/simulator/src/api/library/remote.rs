@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::local::{Caps, DAY, MOST_BYTES, bytes};
-use super::words::{chance_of, made_id, said, tool};
+use super::words::{chance_of, made_id, one_of, said, tool};
 use crate::cast::Person;
 use crate::clock::{Micros, Precision, SECOND, rfc3339};
 
@@ -72,7 +72,7 @@ fn session(seed: u64, person: &Person, day: i64) -> Option<Session> {
         created,
         ready,
         events,
-        end: random.pick(&["paused", "archived", "archived", "failed"]),
+        end: one_of(&mut random, &["paused", "archived", "archived", "failed"]),
         deleted: random.chance(10).then(|| last + random.range(1, 72) as Micros * 3_600 * SECOND),
     })
 }

@@ -3,7 +3,7 @@
 //! Owns how it is drawn, and the words transcripts are made of. The subtle thing: every question about an id draws anew from
 //! its beginning, so that answers do not depend on what else was asked.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::cursor::hash;
 use crate::api::row::base58;
@@ -58,11 +58,6 @@ pub(crate) fn tool(random: &mut Random) -> (&'static str, String, String) {
 pub(crate) fn characters(text: &str, most: Option<usize>) -> (&str, bool) {
     let cut = most.and_then(|most| text.char_indices().nth(most));
     cut.map_or((text, false), |(at, _)| (text.get(..at).unwrap_or(text), true))
-}
-
-/// A text block.
-pub(crate) fn text_block(text: &str) -> Value {
-    json!({"type": "text", "text": text, "truncated": false})
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The directory: organizations, the people in them, roles and settings.
 //!
 //! Owns what a tenant is on paper. The subtle thing: people are sorted by when they joined, which no field says, and somebody
-//! who leaves is gone at once.
+//! who leaves is gone at once. They come back after some days as if asked to: a tenant that lives for years would empty
+//! itself otherwise.
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,7 @@ use crate::api::keys::{KeyKind, KeyState};
 use crate::api::library::Kind;
 use crate::api::library::words::{chance_of, made_id};
 use crate::api::refusal::Refusal;
+use crate::api::tenant::AWAY;
 use crate::cast::Person;
 use crate::clock::{Micros, Precision, SECOND, rfc3339};
 use crate::values::uuid;
@@ -109,7 +111,8 @@ impl World<'_> {
     /// Whether somebody has left by now, as the feed says.
     pub(super) fn has_left(&self, person: &Person) -> bool {
         let thing = self.library.get(Kind::Person, &person.user_id);
-        thing.and_then(|thing| thing.state(self.now)).is_some_and(|state| state.ended.is_some())
+        let ended = thing.and_then(|thing| thing.state(self.now)?.ended_last);
+        ended.is_some_and(|ended| self.now < ended + AWAY)
     }
 
     /// The roles that were there from the beginning, and those the feed speaks of.

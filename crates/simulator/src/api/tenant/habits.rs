@@ -96,6 +96,9 @@ impl Office {
     /// What the people do in an hour.
     pub(super) fn work(&mut self, from: Micros) {
         for index in 0..self.habits.len() {
+            if from < self.away[index] {
+                continue;
+            }
             let Habit { zone, comes, goes, role, busy } = self.habits[index];
             let local = from.div_euclid(HOUR) + zone;
             let (day, hour) = (local.div_euclid(24), local.rem_euclid(24));

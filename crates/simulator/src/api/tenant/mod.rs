@@ -28,6 +28,9 @@ use crate::values::settle;
 pub(crate) const MINUTE: Micros = 60 * SECOND;
 pub(crate) const HOUR: Micros = 60 * MINUTE;
 
+/// For how long somebody who was removed stays away.
+pub(crate) const AWAY: Micros = 3 * 24 * HOUR;
+
 /// The catalog, read once.
 pub(crate) static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
 
@@ -38,6 +41,8 @@ pub(crate) struct Office {
     generator: RecordGenerator<'static>,
     random: Random,
     habits: Vec<Habit>,
+    /// Until when each of them is away, having been removed.
+    away: Vec<Micros>,
     /// What each of them works with, so that what is made is looked at again.
     things: Vec<Things>,
     /// What has been said before, to be said again.
@@ -59,6 +64,7 @@ impl Office {
             settings: settings.clone(),
             generator: RecordGenerator::with_cast(&CATALOG, seed, Cast::new(seed, size)),
             random,
+            away: vec![Micros::MIN; settings.people],
             habits,
             things,
             pool: Vec::new(),

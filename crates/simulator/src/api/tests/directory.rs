@@ -10,7 +10,7 @@ const DAY: Micros = 24 * HOUR;
 
 #[test]
 fn linked_organizations_are_listed_by_age_and_people_may_be_in_several() {
-    let tenant = Tenant { linked: 2, ..small(1).tenant };
+    let tenant = Tenant { linked: 2, stories: false, ..small(1).tenant };
     let mut simulation = Simulation::new(Settings { tenant, ..small(1) });
     let now = simulation.start();
     let listed = rows(&pages(&mut simulation, now, "/organizations", 1));
@@ -56,6 +56,7 @@ fn who_leaves_is_gone_at_once() {
     assert_eq!(people(&mut simulation, start + 59 * SECOND), before);
     let after = people(&mut simulation, start + 60 * SECOND);
     assert!(after.len() == 5 && !after.contains(&before[2]));
+    assert_eq!(people(&mut simulation, start + 4 * DAY).len(), 6, "asked back");
 }
 
 #[test]
@@ -164,7 +165,9 @@ fn everybody_and_everything_in_the_feed_can_be_looked_up() {
     let tenant = Tenant { people: 12, history: DAY, ..Tenant::default() };
     let mut simulation = Simulation::new(Settings { tenant, ..small(9) });
     let now = simulation.start();
-    let feed = page(&mut simulation, now, "limit=5000&order=asc&created_at.lt=2026-10-06T11:00:00Z");
+    // Later on, when all that has happened by now is shown.
+    let feed =
+        page(&mut simulation, now + 3 * HOUR, "limit=5000&order=asc&created_at.lte=2026-10-06T12:00:00Z");
     let feed = feed["data"].as_array().unwrap().clone();
     assert!(feed.len() > 300, "{}", feed.len());
     let left: BTreeSet<_> = feed.iter().filter_map(|row| row["deleted_user_id"].as_str()).collect();
@@ -177,21 +180,24 @@ fn everybody_and_everything_in_the_feed_can_be_looked_up() {
             let quit = row["type"] == "org_user_left";
             assert!(people.contains(user) || left.contains(user) || quit || has_quit(&feed, user), "{user}");
         }
-        for (field, before, after) in [
-            ("claude_chat_id", "/apps/chats/", "/messages"),
-            ("claude_project_id", "/apps/projects/", "/attachments"),
-            ("claude_file_id", "/apps/chats/files/", ""),
-            ("claude_project_document_id", "/apps/projects/documents/", "/metadata"),
-            ("claude_artifact_version_id", "/apps/artifacts/", ""),
-            ("group_id", "/groups/", "/members"),
+        for (field, before, after, deletes) in [
+            ("claude_chat_id", "/apps/chats/", "/messages", ""),
+            ("claude_project_id", "/apps/projects/", "/attachments", "claude_project_deleted"),
+            ("claude_file_id", "/apps/chats/files/", "", "claude_file_deleted claude_project_file_deleted"),
+            (
+                "claude_project_document_id",
+                "/apps/projects/documents/",
+                "/metadata",
+                "claude_project_document_deleted",
+            ),
+            ("claude_artifact_version_id", "/apps/artifacts/", "", ""),
+            ("group_id", "/groups/", "/members", "group_deleted"),
         ] {
             let Some(id) = row[field].as_str() else { continue };
             let answer = ask(&mut simulation, now, &format!("{before}{id}{after}"));
-            let ended = |row: &Value| {
-                row[field] == id && row["type"].as_str().is_some_and(|name| name.ends_with("_deleted"))
-            };
             // What was deleted is gone, but for chats, which stay.
-            let gone = field != "claude_chat_id" && feed.iter().any(ended);
+            let ended = |row: &Value| row[field] == id && deletes.split(' ').any(|name| row["type"] == name);
+            let gone = feed.iter().any(ended);
             assert_eq!(answer.status, if gone { 404 } else { 200 }, "{field} {id}");
             *found.entry(field).or_default() += 1;
         }

@@ -23,12 +23,7 @@ fn long(simulation: &mut Simulation, now: Micros, least: usize) -> String {
     let ids = texts(&listed, "id");
     let whole =
         |id: &String| rows(&pages(simulation, now, &format!("{LOCAL}/{id}/messages"), 1_000)).len() >= least;
-    ids.into_iter().find(whole_mut(whole)).expect("a session that long")
-}
-
-/// A closure that changes what it borrows, as `find` wants it.
-fn whole_mut<'f>(mut keeps: impl FnMut(&String) -> bool + 'f) -> impl FnMut(&String) -> bool + 'f {
-    move |id| keeps(id)
+    ids.into_iter().find(whole).expect("a session that long")
 }
 
 #[test]
@@ -189,36 +184,36 @@ fn sessions_grow_and_their_beginning_moves_and_the_placeholder_changes() {
         later.len() > early.len()
     });
     assert!(grown.count() > 0, "some go on");
-    // Less is kept from now on, and at once.
-    simulation.settings().transcript_retention = Some(3 * DAY);
+    // Less is kept from now on, and at once: up to the middle of a session, and all of older ones.
+    let id = long(&mut simulation, now, 60);
+    let target = format!("{LOCAL}/{id}/messages");
+    let whole = rows(&pages(&mut simulation, now, &target, 1_000));
+    let middle = whole[whole.len() / 2]["created_at"].as_str().unwrap();
+    let edge = chrono::DateTime::parse_from_rfc3339(middle).unwrap().timestamp_micros();
+    let open =
+        asked(&mut simulation, now, &format!("{target}?limit=3"))["next_page"].as_str().unwrap().to_owned();
+    let all = list(&mut simulation, now);
+    simulation.settings().transcript_retention = Some(now - edge);
     let kept = list(&mut simulation, now);
-    assert!(kept.len() < list_count(&before, &kept) + kept.len());
-    let cut = kept.iter().find(|session| {
-        let old = before.iter().find(|old| old["id"] == session["id"]);
-        old.is_some_and(|old| old["created_at"] != session["created_at"])
-    });
-    let cut = cut.expect("a session whose beginning has aged out");
-    let target = format!("{LOCAL}/{}/messages?limit=1", cut["id"].as_str().unwrap());
-    let first = asked(&mut simulation, now, &target)["data"][0].clone();
-    assert_eq!(first["provenance"], json!({"type": "content_unavailable", "reason": "retention_elapsed"}));
-    assert_eq!((&first["content"], &first["created_at"]), (&json!([]), &cut["created_at"]));
-    // A walk that has begun goes on behind what ages out under it, and what ages out changes the placeholder.
+    assert!(kept.len() < all.len(), "some are gone whole");
+    assert!(kept.iter().any(|session| session["id"] == id.as_str() && session["created_at"] == middle));
+    let cut = rows(&pages(&mut simulation, now, &target, 7));
+    assert_eq!(cut[0]["provenance"], json!({"type": "content_unavailable", "reason": "retention_elapsed"}));
+    assert_eq!((&cut[0]["content"], cut[0]["created_at"].as_str()), (&json!([]), Some(middle)));
+    assert!(whole.ends_with(&cut[1..]), "what is left is as it was");
+    // A walk that had begun goes on behind what has aged out under it.
+    let rest = asked(&mut simulation, now, &format!("{target}?limit=3&page={open}"));
+    assert_eq!(rest["data"][0], cut[1]);
+    // What ages out next changes the placeholder.
     let mut at = now;
-    let changed = loop {
-        at += HOUR;
-        let answer = ask(&mut simulation, at, &target);
-        if answer.status == 404 || answer.json()["data"][0]["id"] != first["id"] {
-            break answer;
+    let next = loop {
+        at += 60 * SECOND;
+        let first = asked(&mut simulation, at, &format!("{target}?limit=1"))["data"][0].clone();
+        if first["id"] != cut[0]["id"] {
+            break first;
         }
     };
-    assert!(
-        changed.status == 404 || changed.json()["data"][0]["provenance"]["reason"] == "retention_elapsed"
-    );
-}
-
-/// How many of the sessions are no longer there.
-fn list_count(before: &[Value], after: &[Value]) -> usize {
-    before.iter().filter(|session| !after.iter().any(|kept| kept["id"] == session["id"])).count()
+    assert_eq!(next["provenance"], cut[0]["provenance"]);
 }
 
 #[test]
