@@ -88,7 +88,7 @@ pub enum FaultKind {
     LocalMissing,
     /// 400: the page of a local session's transcript is too large to read.
     LocalTooLarge,
-    /// Names in the records are null this once: the same ids with another content.
+    /// Names in the feed's records are null this once: the same ids with another content.
     Changed,
     /// No `date`, no rate headers, no `request-id`.
     Bare,

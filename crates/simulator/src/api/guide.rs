@@ -70,7 +70,7 @@ pub(crate) const FAULTS: [(&str, &str); 42] = [
     ("local_retention", "503: retention overrides"),
     ("local_missing", "404: no local sessions at all"),
     ("local_too_large", "400: a transcript's page is too large"),
-    ("changed", "names in the records are null this once"),
+    ("changed", "names in the feed's records are null this once"),
     ("bare", "no headers about date, budget and request"),
     ("no_date", "no date"),
     ("skewed", "the date is off by `seconds` (3600)"),

@@ -31,6 +31,7 @@ mod exchange;
 mod faults;
 mod filter;
 mod guide;
+mod judge;
 mod keys;
 mod library;
 mod limiter;

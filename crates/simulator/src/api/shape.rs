@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::cursor::hash;
+use super::faults::{Fault, FaultKind};
 use crate::clock::{Precision, rfc3339};
 
 /// What is odd about a record.
@@ -126,22 +127,35 @@ fn respell(record: &mut Map<String, Value>, precision: Precision, zulu: bool) {
     }
 }
 
-/// A page of any route, the record in its middle bent; a page without records stays as it is.
-pub(crate) fn bend_page(body: &[u8], wanted: Option<Shape>) -> Vec<u8> {
+/// A page of any route but the feed's as a fault of records leaves it; other faults change nothing.
+pub(crate) fn bend_page(body: Vec<u8>, fault: &Fault) -> Vec<u8> {
+    let open = |text: &str| text.strip_suffix('}').unwrap_or(text).to_owned();
+    match fault.kind {
+        FaultKind::Shape => bend_middle(body, |text| Shape::chosen(fault.shape, text).bend(text)),
+        // Braces and quotes are in order, so the record's end can be found; the escape is none.
+        FaultKind::Undecodable => bend_middle(body, |text| format!(r#"{},"note":"\x"}}"#, open(text))),
+        FaultKind::Huge => bend_middle(body, |text| {
+            format!(r#"{},"padding":"{}"}}"#, open(text), "x".repeat(fault.bytes.unwrap_or(64 << 20)))
+        }),
+        _ => body,
+    }
+}
+
+/// A page with the record in its middle bent; a page without records stays as it is.
+fn bend_middle(body: Vec<u8>, bend: impl FnOnce(&str) -> String) -> Vec<u8> {
     // Stands for the record while the page is a tree, which cannot hold everything that a record may.
     const HOLE: &str = "\u{1}bent\u{1}";
-    let Ok(mut page) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
+    let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
     let rows = ["data", "chat_messages"].into_iter().find(|name| page.get(name).is_some());
     let rows = rows.and_then(|name| page.get_mut(name)).and_then(Value::as_array_mut);
     let middle = rows.and_then(|rows| {
         let middle = rows.len() / 2;
         rows.get_mut(middle)
     });
-    let Some(record) = middle else { return body.to_vec() };
+    let Some(record) = middle else { return body };
     let text = record.to_string();
     *record = HOLE.into();
-    let bent = Shape::chosen(wanted, &text).bend(&text);
-    page.to_string().replacen(&json!(HOLE).to_string(), &bent, 1).into_bytes()
+    page.to_string().replacen(&json!(HOLE).to_string(), &bend(&text), 1).into_bytes()
 }
 
 #[cfg(test)]
@@ -180,9 +194,15 @@ mod tests {
     #[test]
     fn of_a_page_the_middle_is_bent() {
         let page = br#"{"data":[{"id":"a"},{"id":"b"},{"id":"c"}],"has_more":false}"#;
-        let bent = bend_page(page, Some(Shape::LoneSurrogate));
-        let bent = String::from_utf8(bent).unwrap();
-        assert!(bent.contains(r#"{"id":"b","note":"half \ud83d of a pair"},{"id":"c"}"#), "{bent}");
-        assert_eq!(bend_page(br#"{"data":[]}"#, None), br#"{"data":[]}"#);
+        let bent = |fault: &Fault| String::from_utf8(bend_page(page.to_vec(), fault)).unwrap();
+        let surrogate = bent(&Fault { shape: Some(Shape::LoneSurrogate), ..Fault::new(FaultKind::Shape) });
+        assert!(surrogate.contains(r#"{"id":"b","note":"half \ud83d of a pair"},{"id":"c"}"#), "{surrogate}");
+        let undecodable = bent(&Fault::new(FaultKind::Undecodable));
+        assert!(undecodable.contains(r#"{"id":"b","note":"\x"},{"id":"c"}"#), "{undecodable}");
+        let huge = bent(&Fault { bytes: Some(3), ..Fault::new(FaultKind::Huge) });
+        assert!(huge.contains(r#"{"id":"b","padding":"xxx"},{"id":"c"}"#), "{huge}");
+        assert_eq!(bent(&Fault::new(FaultKind::Stall)).as_bytes(), page);
+        let empty = br#"{"data":[]}"#.to_vec();
+        assert_eq!(bend_page(empty.clone(), &Fault::new(FaultKind::Shape)), empty);
     }
 }

@@ -91,7 +91,7 @@ impl Marks {
         let written: Written = serde_json::from_slice(&bytes).ok()?;
         let same = written.q == hash(&self.question) || !self.strict;
         let whole = written.s == self.sum(&written);
-        (same && whole).then(|| Mark { spot: Spot { rank: written.k, id: written.id }, begun: written.at })
+        (same && whole).then_some(Mark { spot: Spot { rank: written.k, id: written.id }, begun: written.at })
     }
 
     fn sum(&self, written: &Written) -> u64 {
