@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// Serve a simulated Compliance API with a tenant behind it on a loopback port, to try things out without a key.
     ///
     /// People come and go, work, and are attacked; a seed decides what they do. The keys to use and a first request are
-    /// printed. Faults come from a file, or are ordered while it runs below /_control/.
+    /// printed. Faults, events and modes come from a script, or are ordered while it runs below /_control/.
     Simulate(SimulateArgs),
 }
 
@@ -262,6 +262,7 @@ pub(crate) struct CatalogArgs {
 
 /// What `simulate` takes.
 #[derive(Debug, Args)]
+#[command(after_long_help = crate::simulate::help())]
 pub(crate) struct SimulateArgs {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8_787)]
@@ -281,7 +282,8 @@ pub(crate) struct SimulateArgs {
     /// How many times as fast as the real clock the simulated one goes, from the real present on
     #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
     pub(crate) speed: f64,
-    /// What goes wrong: JSON lines, or TOML with a `[[fault]]` table for each
+    /// A script of what goes wrong, what happens besides, and in which modes: JSON lines, or TOML with `[[fault]]`,
+    /// `[[activity]]` and `[settings]`
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
     /// The edition of the API: 2026-08 or 2026-10

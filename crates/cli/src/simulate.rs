@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use simulator::api::{ACTIVITIES_PATH, Pace, Server, Settings, Simulation, Tenant, read_script};
+use simulator::api::{ACTIVITIES_PATH, Pace, Scenario, Server, Settings, Simulation, Tenant, read_scenario};
 use simulator::{Micros, SECOND};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,14 +39,20 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Ending, Failure> {
     })
 }
 
-/// The simulation that the arguments describe, its faults ordered.
+/// What there is to simulate, below the options of `--help`.
+pub(crate) fn help() -> String {
+    format!("What there is to simulate\n\n{}", simulator::api::guide())
+}
+
+/// The simulation that the arguments describe, as its script stages it.
 fn simulation(args: &SimulateArgs) -> Result<Simulation, Failure> {
-    let faults = match &args.faults {
-        None => Vec::new(),
+    let scenario = match &args.faults {
+        None => Scenario::default(),
         Some(path) => {
             let name = path.display();
             let text = fs::read_to_string(path).with_context(|| format!("{name} cannot be read"));
-            let script = text.and_then(|text| read_script(&text).map_err(|error| anyhow!("{name}: {error}")));
+            let script =
+                text.and_then(|text| read_scenario(&text).map_err(|error| anyhow!("{name}: {error}")));
             script.map_err(Failure::Usage)?
         }
     };
@@ -62,9 +68,7 @@ fn simulation(args: &SimulateArgs) -> Result<Simulation, Failure> {
     let start = Micros::try_from(since.as_micros()).unwrap_or_default();
     let settings = Settings { seed: args.seed, dialect: args.dialect, start, tenant, ..Settings::default() };
     let mut simulation = Simulation::new(settings);
-    for fault in faults {
-        simulation.order(fault).map_err(|error| Failure::usage(anyhow!(error)))?;
-    }
+    simulation.stage(&scenario, start).map_err(|error| Failure::usage(anyhow!(error)))?;
     Ok(simulation)
 }
 
@@ -76,8 +80,10 @@ struct Introduction {
 }
 
 /// The keys that are shown, and what they are good for.
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 7] = [
     ("activities", "reads the feed"),
+    ("full", "reads everything"),
+    ("eraser", "reads and deletes chats, files and projects"),
     ("admin", "an Admin key, reads the feed"),
     ("org_data", "lacks the scope for the feed: 403"),
     ("revoked", "is deleted: 401"),
@@ -99,7 +105,10 @@ impl Introduction {
         let key = self.keys.first().map_or("", |(_, _, secret)| secret);
         writeln!(out, "\nTry it:")?;
         writeln!(out, "  curl -H 'x-api-key: {key}' '{url}{ACTIVITIES_PATH}?limit=2&order=asc'\n")?;
-        writeln!(out, "Faults, clock and truth are at {url}/_control/. Ctrl-C ends it.")?;
+        writeln!(
+            out,
+            "Faults, modes, clock and truth are at {url}/_control/; simulate --help lists them. Ctrl-C ends it."
+        )?;
         out.flush()
     }
 }

@@ -23,7 +23,9 @@ fn get(address: &str, path: &str, key: &str) -> String {
 fn it_says_where_it_is_and_what_opens_it_and_ends_on_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let faults = folder.path().join("faults.toml");
-    std::fs::write(&faults, "[[fault]]\nkind = \"status\"\nstatus = 503\nafter = 1\n").unwrap();
+    let script = "[settings]\ncursors = \"raw_ids\"\n[[fault]]\nkind = \"status\"\nstatus = 503\nafter = 1\n\
+                  [[activity]]\ntype = \"claude_chat_created\"\ncreated = -60\nfields = { claude_chat_id = \"claude_chat_01mine\" }\n";
+    std::fs::write(&faults, script).unwrap();
     let faults = faults.to_str().unwrap();
     let mut child =
         program(&["simulate", "--port", "0", "--people", "5", "--history", "3", "--faults", faults])
@@ -47,6 +49,11 @@ fn it_says_where_it_is_and_what_opens_it_and_ends_on_a_signal() {
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("\"has_more\":"), "{first}");
     assert!(get(address, &path, key).starts_with("HTTP/1.1 503"));
     assert!(get(address, &path, "another").starts_with("HTTP/1.1 401"));
+    assert!(first.contains("\"last_id\":\"activity_01"), "the mode of the script: {first}");
+    let full = all.lines().find_map(|line| line.trim().strip_prefix("full ")).unwrap();
+    let full = full.split_whitespace().next().unwrap();
+    let chat = get(address, "/v1/compliance/apps/chats/claude_chat_01mine/messages", full);
+    assert!(chat.starts_with("HTTP/1.1 200") && chat.contains("\"chat_messages\""), "{chat}");
     assert!(get(address, "/_control/requests", "").contains("\"status\":503"));
     assert!(all.contains("admin") && all.contains("revoked"), "{all}");
 
@@ -79,4 +86,20 @@ fn what_cannot_be_is_refused_with_a_reason() {
     assert!(stderr(&output).contains(&port) && stderr(&output).contains("--port"), "{}", stderr(&output));
 
     assert_eq!(code(&run(&["simulate", "--dialect", "2026-09"], b"")), 2);
+}
+
+#[test]
+fn help_says_what_there_is() {
+    let output = run(&["simulate", "--help"], b"");
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    for name in [
+        "/apps/sessions/remote/{id}/messages",
+        "cursor_repeated",
+        "transcript_retention",
+        "POST script",
+        "tied_with",
+    ] {
+        assert!(said.contains(name), "{name} is missing: {said}");
+    }
+    assert_eq!(code(&output), 0);
 }

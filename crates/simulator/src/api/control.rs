@@ -3,18 +3,18 @@
 //! Owns the handle for tests and the routes under `/_control/` for everybody else. The routes are no part of the API; the
 //! server opens them to loopback only.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use super::change::Change;
 use super::clock::{Clock, Pace};
+use super::event::Event;
 use super::exchange::{Answer, Request};
-use super::faults::When;
 use super::keys::KeyState;
-use super::script::read_script;
+use super::script::{read_scenario, read_script};
 use super::simulation::Simulation;
 use crate::clock::{Micros, Precision, SECOND, rfc3339};
 
@@ -51,24 +51,16 @@ struct KeyChange {
     state: KeyState,
 }
 
-/// `POST /_control/activities`.
+/// `POST /_control/erase`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Addition {
-    #[serde(rename = "type")]
-    activity_type: String,
-    /// `created_at`; now when not said.
-    created: Option<When>,
-    /// How many seconds later than now it is shown.
-    #[serde(default)]
-    shown_after_seconds: i64,
-    #[serde(default = "one")]
-    count: usize,
+struct Erasure {
+    id: String,
 }
 
-fn one() -> usize {
-    1
-}
+/// The routes, for who has missed them.
+const ROUTES: &str = "there are: GET /_control/, POST clock, GET POST DELETE faults, GET truth, GET requests, POST keys, \
+                      POST activities, POST settings, POST erase, POST script";
 
 impl Control {
     pub(crate) fn new(simulation: Simulation, pace: Pace) -> Self {
@@ -120,7 +112,9 @@ impl Control {
         let done = match (request.method.as_str(), name) {
             ("GET", "") => Ok(self.status().to_string()),
             ("POST", "clock") => read(body).map(|change| self.change_clock(&change)),
-            ("GET", "faults") => Ok(self.with(|simulation, _| lines(simulation.pending_faults().map(|(fault, _)| fault)))),
+            ("GET", "faults") => {
+                Ok(self.with(|simulation, _| lines(simulation.pending_faults().map(|(fault, _)| fault))))
+            }
             ("POST", "faults") => read_script(body).and_then(|faults| self.order(faults)),
             ("DELETE", "faults") => {
                 self.with(|simulation, _| simulation.clear_faults());
@@ -132,8 +126,20 @@ impl Control {
                 self.with(|simulation, _| simulation.set_key(&change.name, change.state));
                 String::new()
             }),
-            ("POST", "activities") => read(body).and_then(|addition| self.add(&addition)),
-            _ => Err("there are: GET /_control/, POST clock, GET POST DELETE faults, GET truth, GET requests, POST keys, POST activities".to_owned()),
+            ("POST", "activities") => read(body).and_then(|event| self.add(&event)),
+            ("POST", "settings") => read(body).and_then(|change: Change| {
+                self.with(|simulation, _| change.apply(simulation.settings()))?;
+                Ok(String::new())
+            }),
+            ("POST", "erase") => read(body).map(|erasure: Erasure| {
+                self.with(|simulation, now| simulation.erase(&erasure.id, now));
+                String::new()
+            }),
+            ("POST", "script") => read_scenario(body).and_then(|scenario| {
+                self.with(|simulation, now| simulation.stage(&scenario, now))?;
+                Ok(String::new())
+            }),
+            _ => Err(ROUTES.to_owned()),
         };
         match done {
             Ok(text) => Answer::new(200, "application/x-ndjson", text.into_bytes()),
@@ -177,21 +183,9 @@ impl Control {
         Ok(json!({ "ordered": count }).to_string())
     }
 
-    fn add(&self, addition: &Addition) -> Result<String, String> {
-        self.with(|simulation, now| {
-            let start = simulation.start();
-            let created = match &addition.created {
-                Some(when) => when.micros(start).ok_or("`created` is neither seconds nor RFC 3339")?,
-                None => now,
-            };
-            let indexed = now + addition.shown_after_seconds * SECOND;
-            let mut ids = String::new();
-            for _ in 0..addition.count {
-                // Writing to a String cannot fail.
-                let _ = writeln!(ids, "{}", simulation.add(&addition.activity_type, created, indexed));
-            }
-            Ok(ids)
-        })
+    fn add(&self, event: &Event) -> Result<String, String> {
+        let ids = self.with(|simulation, now| simulation.tell(event, now))?;
+        Ok(ids.iter().map(|id| format!("{id}\n")).collect())
     }
 }
 

@@ -27,10 +27,11 @@ pub(crate) enum Instead {
 }
 
 /// What the fault puts in place of an answer; nothing when it damages one.
-pub(crate) fn instead(fault: &Fault, dialect: Dialect) -> Option<Instead> {
+pub(crate) fn instead(fault: &Fault, request: &Request, dialect: Dialect) -> Option<Instead> {
     let message = |usual: &str| fault.message.clone().unwrap_or_else(|| usual.to_owned());
     let refused = |status, kind, usual: &str| Instead::Refused(Refusal::new(status, kind, message(usual)));
     let invalid = |usual: &str| refused(400, "invalid_request_error", usual);
+    let busy = |usual: &str| refused(503, "overloaded_error", usual);
     Some(match fault.kind {
         FaultKind::RateLimited => {
             refused(429, "rate_limit_error", "Number of requests has exceeded the limit")
@@ -44,9 +45,12 @@ pub(crate) fn instead(fault: &Fault, dialect: Dialect) -> Option<Instead> {
             let status = fault.status.unwrap_or(502);
             Instead::Unseen(Answer::new(status, "text/html", HTML.as_bytes().to_vec()))
         }
-        FaultKind::Reset => {
+        FaultKind::Reset | FaultKind::Refused => {
             let mut answer = Answer::new(500, "text/plain", Vec::new());
-            answer.delivery = Delivery::Reset;
+            answer.delivery = match fault.kind {
+                FaultKind::Reset => Delivery::Reset,
+                _ => Delivery::Refuse(fault.pause_millis.unwrap_or(1_000)),
+            };
             Instead::Unseen(answer)
         }
         FaultKind::Revoked | FaultKind::Expired => {
@@ -74,7 +78,20 @@ pub(crate) fn instead(fault: &Fault, dialect: Dialect) -> Option<Instead> {
             refused(403, "permission_error", "Organization org_01outside is outside this API key's scope")
         }
         FaultKind::NotEnabled => invalid("Compliance API is not enabled for this organization"),
-        FaultKind::CursorInvalid => invalid("after_id: invalid pagination cursor"),
+        FaultKind::CursorInvalid => {
+            let pairs = request.pairs();
+            let sent = pairs.iter().map(|(name, _)| name.as_str()).find(|name| name.ends_with("_id"));
+            match sent {
+                Some(parameter) => invalid(&Refusal::cursor(parameter).message),
+                None => invalid("page: not a valid cursor"),
+            }
+        }
+        FaultKind::CursorExpired => invalid("page: cursor has expired"),
+        FaultKind::LocalListBusy => busy("The session index is temporarily unavailable"),
+        FaultKind::LocalContentBusy => busy("Captured content is temporarily unavailable"),
+        FaultKind::LocalRetention => busy("Session retention overrides could not be read. Try again later"),
+        FaultKind::LocalMissing => refused(404, "not_found_error", "Local sessions are not available"),
+        FaultKind::LocalTooLarge => invalid("This session's page is too large to read; use order=asc"),
         FaultKind::OrderRefused => Instead::Refused(Refusal::unknown_parameter("order", &[])),
         _ => return None,
     })
@@ -106,6 +123,7 @@ pub(crate) fn bend_headers(fault: &Fault, answer: &mut Answer) {
     }
     match fault.kind {
         FaultKind::Expired => answer.remove("request-id"),
+        FaultKind::NoDate => answer.remove("date"),
         // A gateway knows nothing of the API's headers.
         FaultKind::Html => {
             answer.headers.retain(|(name, _)| matches!(*name, "content-type" | "date" | "retry-after"))

@@ -85,6 +85,10 @@ pub enum Delivery {
     },
     /// A body of announced length ends after that many bytes, with the connection.
     Cut(usize),
+    /// It arrives, its length unannounced (chunked).
+    Chunked,
+    /// The connection ends without an answer, and new ones are refused for that many milliseconds of real time.
+    Refuse(u64),
     /// A body of unannounced length (chunked) ends after that many bytes, without its last chunk.
     Abort(usize),
 }

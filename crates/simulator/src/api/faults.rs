@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::exchange::Request;
+use super::shape::Shape;
 use crate::clock::{Micros, SECOND};
 
 /// What can go wrong.
@@ -20,6 +21,9 @@ pub enum FaultKind {
     Status,
     /// `status` (502 when not given, 200 is possible) with a page of HTML, as from a gateway.
     Html,
+    /// The connection ends without an answer, and for `pause_millis` of real time (a second when not given) new ones are
+    /// refused.
+    Refused,
     /// The connection is reset before anything was done.
     Reset,
     /// Everything is done and counted, and then the connection is reset.
@@ -28,7 +32,7 @@ pub enum FaultKind {
     Stall,
     /// The body comes `bytes` at a time with `pause_millis` between.
     Drip,
-    /// The connection ends after `bytes` of a body whose length was announced.
+    /// The connection ends after `bytes` of a body whose announced length is more.
     Cut,
     /// The connection ends after `bytes` of a chunked body.
     Abort,
@@ -42,8 +46,10 @@ pub enum FaultKind {
     Malformed,
     /// One record of the page cannot be decoded; all others can.
     Undecodable,
-    /// The page is padded to `bytes` by a field of one record.
+    /// The page is padded by `bytes`, 64 MiB when not given, in a field of one record.
     Huge,
+    /// One record has something no client expects: `shape`, or what chance says.
+    Shape,
     /// 401 as for a deleted key.
     Revoked,
     /// 401 as for a key whose time is over, without a `request-id`.
@@ -58,20 +64,36 @@ pub enum FaultKind {
     NotEnabled,
     /// 400 to a cursor that is none any more; requests without a cursor are left alone.
     CursorInvalid,
-    /// `last_id` is the cursor that was sent, and `has_more` is true.
+    /// 400 to a page token as for a walk that took too long; requests without a token are left alone.
+    CursorExpired,
+    /// `last_id` (or `next_page`) is the cursor that was sent, and `has_more` is true.
     CursorRepeated,
-    /// `last_id` and `first_id` are null, and `has_more` is true.
+    /// `last_id` and `first_id` (or `next_page`) are null, and `has_more` is true.
     CursorNull,
     /// `has_more` is missing.
     HasMoreMissing,
     /// 400 to the parameter `order`; requests without it are left alone.
     OrderRefused,
-    /// The page begins with the last record of the page before; requests without `after_id` are left alone.
+    /// The page begins with the last record of the page before; requests without `after_id` or `page` are left alone.
     Duplicate,
-    /// Names in the records are null this once: the same ids with another content.
+    /// The page is empty, and `next_page` goes on; only where pages go by tokens.
+    EmptyPage,
+    /// 503: the list of local sessions is busy.
+    LocalListBusy,
+    /// 503: what was captured of local sessions cannot be read, for now or (while a customer's key is unusable) for long.
+    LocalContentBusy,
+    /// 503: retention overrides stand in the way of local sessions, for as long as the data do.
+    LocalRetention,
+    /// 404: there are no local sessions in this tenant, for now.
+    LocalMissing,
+    /// 400: the page of a local session's transcript is too large to read.
+    LocalTooLarge,
+    /// Names in the feed's records are null this once: the same ids with another content.
     Changed,
     /// No `date`, no rate headers, no `request-id`.
     Bare,
+    /// No `date`.
+    NoDate,
     /// `date` is off by `seconds`.
     Skewed,
 }
@@ -146,7 +168,13 @@ pub struct Fault {
     /// By how much a `date` is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<i64>,
+    /// What is odd about a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
 }
+
+/// The routes of local sessions.
+const LOCAL: &str = "/v1/compliance/apps/sessions/local";
 
 fn one() -> u64 {
     1
@@ -172,6 +200,7 @@ impl Fault {
             bytes: None,
             pause_millis: None,
             seconds: None,
+            shape: None,
         }
     }
 
@@ -198,9 +227,18 @@ impl Fault {
     /// Whether the fault can be done to this request at all.
     fn fits(&self, request: &Request, pairs: &[(String, String)]) -> bool {
         let has = |names: &[&str]| pairs.iter().any(|(name, _)| names.contains(&name.as_str()));
+        let local = request.path.starts_with(LOCAL);
+        let transcript = local && request.path.ends_with("/messages");
         let possible = match self.kind {
             FaultKind::CursorInvalid => has(&["after_id", "before_id", "page"]),
-            FaultKind::CursorRepeated | FaultKind::Duplicate => has(&["after_id"]),
+            FaultKind::CursorExpired => has(&["page"]),
+            FaultKind::CursorRepeated | FaultKind::Duplicate => has(&["after_id", "page"]),
+            FaultKind::EmptyPage => {
+                !["/activities", "/apps/chats"].iter().any(|way| request.path.contains(way))
+            }
+            FaultKind::LocalListBusy => request.path == LOCAL,
+            FaultKind::LocalContentBusy | FaultKind::LocalTooLarge => transcript,
+            FaultKind::LocalRetention | FaultKind::LocalMissing => local,
             FaultKind::OrderRefused => has(&["order"]),
             FaultKind::GzipCut => {
                 request.find("accept-encoding").is_some_and(|accepted| accepted.contains("gzip"))

@@ -156,12 +156,12 @@ pub(crate) fn read_limit(value: &str, most: usize) -> Result<usize, Refusal> {
 }
 
 /// A time in whole microseconds, rounded either way.
-struct Instant {
-    floor: Micros,
-    ceiling: Micros,
+pub(crate) struct Instant {
+    pub(crate) floor: Micros,
+    pub(crate) ceiling: Micros,
 }
 
-fn instant(name: &str, value: &str) -> Result<Instant, Refusal> {
+pub(crate) fn instant(name: &str, value: &str) -> Result<Instant, Refusal> {
     // The feed takes a time without an offset as UTC; a date alone it refuses.
     let time =
         DateTime::parse_from_rfc3339(value).or_else(|_| DateTime::parse_from_rfc3339(&format!("{value}Z")));

@@ -15,6 +15,8 @@ pub const ACTIVITIES: &str = "read:compliance_activities";
 pub const USER_DATA: &str = "read:compliance_user_data";
 /// Opens organizations, roles, groups and settings.
 pub const ORG_DATA: &str = "read:compliance_org_data";
+/// Opens hard deletion.
+pub const DELETE: &str = "delete:compliance_user_data";
 /// Opens every route that reads.
 pub const ORG_AUDIT: &str = "read:org_audit";
 
@@ -62,7 +64,7 @@ pub struct Key {
 
 impl Key {
     pub(crate) fn opens(&self, scope: &str) -> bool {
-        self.scopes.iter().any(|held| held == scope || held == ORG_AUDIT)
+        self.scopes.iter().any(|held| held == scope || (held == ORG_AUDIT && scope != DELETE))
     }
 }
 
@@ -83,6 +85,7 @@ pub(crate) fn standard(seed: u64) -> Vec<Key> {
         ("revoked", Compliance, all, KeyState::Revoked),
         ("expired", Admin, &[ACTIVITIES], KeyState::Expired),
         ("successor", Compliance, all, KeyState::Active),
+        ("eraser", Compliance, &[USER_DATA, DELETE], KeyState::Active),
     ]
     .into_iter()
     .map(|(name, kind, scopes, state)| made(&mut random, name, kind, scopes, state))
@@ -150,6 +153,8 @@ pub(crate) fn authorize(key: &Key, scope: &str, dialect: Dialect) -> Result<(), 
     let got = key.scopes.iter().map(|scope| format!("'{scope}'")).collect::<Vec<_>>().join(", ");
     let needed = match dialect {
         Dialect::August => format!("Needed: ['{scope}']"),
+        // What deletes is opened by nothing that only reads.
+        Dialect::October if scope == DELETE => format!("Needed one of: ['{scope}']"),
         Dialect::October => format!("Needed one of: ['{scope}', '{ORG_AUDIT}']"),
     };
     Err(Refusal::new(403, "permission_error", format!("Missing required scopes. Got: [{got}]. {needed}")))

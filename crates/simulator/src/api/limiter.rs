@@ -17,11 +17,31 @@ pub struct Limits {
     pub headers: bool,
     /// By how many seconds `retry-after` goes beyond the reset.
     pub margin_seconds: i64,
+    /// Requests a window that another consumer of the tenant makes, at the window's very start.
+    pub others: u64,
+    /// The second budget, of the routes about remote sessions: requests a window; none are refused when 0. Headers never
+    /// speak of it, and its `retry-after` is always 1.
+    pub remote: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests: 600, window: 60 * SECOND, bucket: false, headers: true, margin_seconds: 0 }
+        Self {
+            requests: 600,
+            window: 60 * SECOND,
+            bucket: false,
+            headers: true,
+            margin_seconds: 0,
+            others: 0,
+            remote: 60,
+        }
+    }
+}
+
+impl Limits {
+    /// The second budget as one of its own, always by windows.
+    pub(crate) fn second(&self) -> Self {
+        Self { requests: self.remote, bucket: false, others: 0, ..self.clone() }
     }
 }
 
@@ -40,7 +60,11 @@ const ONE: u64 = 1_000_000;
 impl Limiter {
     /// Lets time pass: the window ends, or the bucket fills.
     fn settle(&mut self, limits: &Limits, now: Micros) {
-        let since = *self.since.get_or_insert(now);
+        let others = limits.others.saturating_mul(ONE);
+        let since = *self.since.get_or_insert_with(|| {
+            self.used = others;
+            now
+        });
         let passed = (now - since).max(0);
         if limits.bucket {
             let back = u128::from(passed.unsigned_abs()) * u128::from(limits.requests * ONE)
@@ -49,7 +73,7 @@ impl Limiter {
             self.since = Some(now);
         } else if passed >= limits.window {
             self.since = Some(now);
-            self.used = 0;
+            self.used = others;
         }
     }
 
@@ -84,6 +108,15 @@ impl Limiter {
         }
     }
 
+    /// The headers that change when nothing is left until a time.
+    pub(crate) fn spent(until: Micros) -> [(&'static str, String); 2] {
+        let reset = rfc3339(until, Precision::Seconds, true);
+        [
+            ("anthropic-ratelimit-requests-remaining", "0".to_owned()),
+            ("anthropic-ratelimit-requests-reset", reset),
+        ]
+    }
+
     /// The headers about the budget.
     pub(crate) fn headers(&self, limits: &Limits, now: Micros) -> Vec<(&'static str, String)> {
         let left = (limits.requests * ONE).saturating_sub(self.used) / ONE;
@@ -110,6 +143,16 @@ mod tests {
         assert_eq!(limiter.take(&limits, 20 * SECOND, 1), Err(40));
         assert_eq!(limiter.headers(&limits, 20 * SECOND)[1].1, "0");
         assert!(limiter.take(&limits, 60 * SECOND, 1).is_ok());
+    }
+
+    #[test]
+    fn another_consumer_has_its_part_of_every_window() {
+        let limits = Limits { requests: 5, others: 3, ..Limits::default() };
+        let mut limiter = Limiter::default();
+        for window in [0, 60 * SECOND, 120 * SECOND] {
+            assert!((0..2).all(|_| limiter.take(&limits, window, 1).is_ok()));
+            assert_eq!(limiter.take(&limits, window, 1), Err(60));
+        }
     }
 
     #[test]

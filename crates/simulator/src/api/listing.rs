@@ -9,6 +9,7 @@ use super::keys::Key;
 use super::refusal::{Dialect, Refusal};
 use super::row::{Place, Row};
 use super::settings::Settings;
+use super::shape::Shape;
 use super::store::{Order, Page, Query, Side, Store};
 use super::tenant::CATALOG;
 use crate::clock::{Micros, instant};
@@ -57,9 +58,10 @@ impl Listing<'_> {
             if index > 0 {
                 body.push(b',');
             }
+            let begin = body.len();
             row.write(*place, redacted, &mut body);
             if index == page.rows.len() / 2 {
-                self.spoil(&mut body);
+                self.spoil(&mut body, begin);
             }
         }
         let cursors = self.cursors();
@@ -83,9 +85,13 @@ impl Listing<'_> {
         body
     }
 
-    /// What a fault does to the record just written.
-    fn spoil(&self, body: &mut Vec<u8>) {
+    /// What a fault does to the record just written, which begins at `begin`.
+    fn spoil(&self, body: &mut Vec<u8>, begin: usize) {
         match self.fault {
+            Some(Fault { kind: FaultKind::Shape, shape, .. }) => {
+                let record = String::from_utf8_lossy(&body.split_off(begin)).into_owned();
+                body.extend_from_slice(Shape::chosen(*shape, &record).bend(&record).as_bytes());
+            }
             Some(Fault { kind: FaultKind::Undecodable, .. }) => {
                 body.pop();
                 // Braces and quotes are in order, so the record's end can be found; the escape is none.
@@ -108,11 +114,7 @@ impl Listing<'_> {
             (name == id || name == uuid) && (key.organizations.is_empty() || key.organizations.contains(name))
         };
         match filter.organizations.iter().find(|name| !known(name)) {
-            Some(name) => Err(Refusal::new(
-                403,
-                "permission_error",
-                format!("Organization {name} is outside this API key's scope"),
-            )),
+            Some(name) => Err(Refusal::outside(name)),
             None => Ok(()),
         }
     }

@@ -21,39 +21,49 @@
 //! Absent: any knowledge of a client. A client that relies on more than the vendor promises finds a mode here in which it
 //! fails.
 
+mod change;
 mod clock;
 mod control;
 mod cursor;
 mod damage;
-mod directory;
+mod event;
 mod exchange;
 mod faults;
 mod filter;
+mod guide;
+mod judge;
 mod keys;
+mod library;
 mod limiter;
 mod listing;
 mod own_read;
 mod refusal;
+mod routes;
 mod row;
 mod script;
 mod server;
 mod settings;
+mod shape;
 mod simulation;
 mod store;
 mod tenant;
 
+pub use change::Change;
 pub use clock::Pace;
 pub use control::Control;
 pub use cursor::CursorStyle;
+pub use event::{Beside, Event};
 pub use exchange::{Answer, Delivery, Request};
 pub use faults::{Fault, FaultKind, When};
-pub use keys::{ACTIVITIES, Key, KeyKind, KeyState, ORG_AUDIT, ORG_DATA, USER_DATA};
+pub use guide::guide;
+pub use keys::{ACTIVITIES, DELETE, Key, KeyKind, KeyState, ORG_AUDIT, ORG_DATA, USER_DATA};
 pub use limiter::Limits;
 pub use refusal::Dialect;
 pub use row::Place;
-pub use script::read_script;
+pub use script::{Scenario, read_scenario, read_script};
 pub use server::Server;
 pub use settings::{Settings, Tenant};
+pub use shape::Shape;
 pub use simulation::{ACTIVITIES_PATH, Seen, Simulation, Truth};
 pub use store::Order;
 

@@ -1,7 +1,7 @@
 //! The record that a request leaves behind in the feed.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::exchange::Request;
 use super::keys::Key;
@@ -45,7 +45,13 @@ pub(crate) fn own_read(
     }
     // Writing to a String cannot fail.
     let _ = write!(rest, ",\"status_code\":{status},\"request_body\":null}}");
-    let content =
-        Content { activity_type: TYPE.to_owned(), user_id: None, organization: None, rest, redacted: None };
+    let content = Content {
+        activity_type: TYPE.to_owned(),
+        user_id: None,
+        organization: None,
+        rest,
+        redacted: None,
+        mentions: OnceLock::new(),
+    };
     Row { occurred: now, indexed: now + delay, content: Arc::new(content) }
 }

@@ -64,6 +64,16 @@ impl Refusal {
         Self::invalid(&format!("{parameter}: invalid pagination cursor"))
     }
 
+    /// An organization that the key does not reach.
+    pub(crate) fn outside(name: &str) -> Self {
+        Self::new(403, "permission_error", format!("Organization {name} is outside this API key's scope"))
+    }
+
+    /// A thing that is gone, out of reach, or never was: all look alike.
+    pub(crate) fn gone(what: &str, id: &str) -> Self {
+        Self::new(404, "not_found_error", format!("{what} {id} not found"))
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(404, "not_found_error", "Not found")
     }

@@ -4,10 +4,11 @@
 //! tenant. The subtle thing: an id is a number written in 22 digits of an alphabet in ASCII order, so
 //! that ids compare as text exactly as the numbers do, and ties have one order everywhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 
+use super::library::{self, Mention};
 use crate::clock::{Micros, Precision, SECOND, rfc3339};
 
 /// The digits of ids, ascending in ASCII.
@@ -75,6 +76,8 @@ pub(crate) struct Content {
     pub(crate) rest: String,
     /// The same after names were redacted, where that changes anything.
     pub(crate) redacted: Option<String>,
+    /// The things it speaks of, found when somebody asks.
+    pub(crate) mentions: OnceLock<Vec<Arc<Mention>>>,
 }
 
 /// The parts of a record that filters look at.
@@ -112,7 +115,13 @@ impl Content {
             redacted: named.then(|| redact(rest)).flatten(),
             rest: rest.to_owned(),
             activity_type,
+            mentions: OnceLock::new(),
         }
+    }
+
+    /// The things it speaks of.
+    pub(crate) fn mentions(&self) -> &[Arc<Mention>] {
+        self.mentions.get_or_init(|| library::mentions(&self.activity_type, &self.rest))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The simulation on a loopback port.
 //!
 //! Owns sockets and nothing else: what is answered is the simulation's business, how an answer is damaged on its way is said
-//! in its [`Delivery`].
+//! in its [`Delivery`]. It speaks plain HTTP; a client that begins with TLS meets a failed handshake, as it should.
 
 use std::future::Future;
 use std::io;
@@ -19,7 +19,7 @@ use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -55,7 +55,7 @@ impl Server {
         let address = listener.local_addr()?;
         let control = Control::new(simulation, pace);
         let (switch, switched) = mpsc::unbounded_channel();
-        let task = tokio::spawn(accept(listener, control.clone(), switched));
+        let task = tokio::spawn(accept(listener, control.clone(), switch.downgrade(), switched));
         Ok(Self { address, control, switch, task })
     }
 
@@ -110,7 +110,12 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, control: Control, mut switched: mpsc::UnboundedReceiver<Switch>) {
+async fn accept(
+    listener: TcpListener,
+    control: Control,
+    switch: mpsc::WeakUnboundedSender<Switch>,
+    mut switched: mpsc::UnboundedReceiver<Switch>,
+) {
     let address = listener.local_addr();
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
@@ -124,7 +129,8 @@ async fn accept(listener: TcpListener, control: Control, mut switched: mpsc::Unb
         tokio::select! {
             accepted = accepted => {
                 if let Ok((stream, peer)) = accepted {
-                    connections.spawn(serve(stream, peer.ip().is_loopback(), control.clone()));
+                    let visit = Visit { local: peer.ip().is_loopback(), control: control.clone(), switch: switch.clone() };
+                    connections.spawn(serve(stream, visit));
                 }
             }
             Some((listens, done)) = switched.recv() => {
@@ -143,10 +149,51 @@ async fn accept(listener: TcpListener, control: Control, mut switched: mpsc::Unb
     }
 }
 
-async fn serve(stream: TcpStream, local: bool, control: Control) {
+/// What a connection has at hand.
+#[derive(Clone)]
+struct Visit {
+    /// Whether it comes from this machine.
+    local: bool,
+    control: Control,
+    switch: mpsc::WeakUnboundedSender<Switch>,
+}
+
+impl Visit {
+    /// Refuses all connections, this one too, for some time.
+    fn refuse(&self, millis: u64) {
+        let Some(switch) = self.switch.upgrade() else { return };
+        let weak = self.switch.clone();
+        // Not among the connections, which all end now.
+        tokio::spawn(async move {
+            let (gone, told) = oneshot::channel();
+            // Should the server have ended meanwhile, there is nobody to refuse any more.
+            let _ = switch.send((false, gone));
+            drop(switch);
+            let _ = told.await;
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            if let Some(switch) = weak.upgrade() {
+                let _ = switch.send((true, oneshot::channel().0));
+            }
+        });
+    }
+}
+
+/// What a client that speaks TLS is told: a fatal alert, that no handshake can be done.
+const ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 40];
+/// The first byte of a TLS handshake, which no HTTP request has.
+const HANDSHAKE: u8 = 0x16;
+
+async fn serve(mut stream: TcpStream, visit: Visit) {
+    let mut first = [0; 1];
+    if stream.peek(&mut first).await.is_ok_and(|read| read == 1) && first[0] == HANDSHAKE {
+        // How such a connection ends is the client's business.
+        let _ = stream.write_all(&ALERT).await;
+        let _ = stream.shutdown().await;
+        return;
+    }
     let reset = Arc::new(AtomicBool::new(false));
     let socket = Socket { stream, reset: reset.clone() };
-    let service = service_fn(move |request| respond(request, local, control.clone(), reset.clone()));
+    let service = service_fn(move |request| respond(request, visit.clone(), reset.clone()));
     // How a connection ends is the client's business, or was the fault's.
     let _ =
         http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(socket), service).await;
@@ -166,8 +213,7 @@ impl std::error::Error for GivenUp {}
 
 async fn respond(
     request: hyper::Request<Incoming>,
-    local: bool,
-    control: Control,
+    visit: Visit,
     reset: Arc<AtomicBool>,
 ) -> Result<hyper::Response<Piecewise>, GivenUp> {
     let (head, body) = request.into_parts();
@@ -178,12 +224,17 @@ async fn respond(
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
     };
-    let answer = if local && request.path.starts_with(PREFIX) {
+    let Visit { local, control, .. } = &visit;
+    let answer = if *local && request.path.starts_with(PREFIX) {
         let body = Limited::new(body, MOST_CONTROL).collect().await.map_err(|_| GivenUp)?.to_bytes();
         control.route(&request, &String::from_utf8_lossy(&body))
     } else {
         control.answer(&request)
     };
+    if let Delivery::Refuse(millis) = answer.delivery {
+        visit.refuse(millis);
+        return Err(GivenUp);
+    }
     if answer.delivery == Delivery::Reset {
         reset.store(true, Ordering::Relaxed);
         return Err(GivenUp);
@@ -222,7 +273,7 @@ impl Body for Piecewise {
             self.pause = None;
         }
         let piece = match self.delivery {
-            Delivery::Whole | Delivery::Reset => self.left.len(),
+            Delivery::Whole | Delivery::Chunked | Delivery::Reset | Delivery::Refuse(_) => self.left.len(),
             Delivery::Stall => return Poll::Pending,
             Delivery::Drip { bytes, pause_millis } => {
                 self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_millis(pause_millis))));
@@ -247,7 +298,7 @@ impl Body for Piecewise {
 
     fn size_hint(&self) -> SizeHint {
         match self.delivery {
-            Delivery::Abort(_) => SizeHint::default(),
+            Delivery::Abort(_) | Delivery::Chunked => SizeHint::default(),
             _ => SizeHint::with_exact(self.left.len() as u64),
         }
     }

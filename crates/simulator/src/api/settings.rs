@@ -36,6 +36,16 @@ pub struct Settings {
     pub knows_order: bool,
     /// From when on names are missing in records, retroactively; the dialect's own date when nothing.
     pub redacted_from: Option<Micros>,
+    /// How much later than the feed's own times chats, files, projects and groups show what happened.
+    pub content_lag: Micros,
+    /// For how long transcripts of local sessions are kept; six years when nothing.
+    pub transcript_retention: Option<Micros>,
+    /// Whether the tenant has local sessions at all; otherwise their routes are 404, the list too.
+    pub local_sessions: bool,
+    /// How long a walk through a transcript may take from its first page on.
+    pub walk_lifetime: Micros,
+    /// The most bytes of messages in a page of a transcript; a page has one message at least.
+    pub page_bytes: usize,
 }
 
 impl Default for Settings {
@@ -54,6 +64,11 @@ impl Default for Settings {
             date: Some(0),
             knows_order: true,
             redacted_from: None,
+            content_lag: 0,
+            transcript_retention: None,
+            local_sessions: true,
+            walk_lifetime: 24 * 3_600 * SECOND,
+            page_bytes: 1 << 20,
         }
     }
 }
@@ -63,6 +78,8 @@ impl Default for Settings {
 pub struct Tenant {
     /// People with an account; with none, nothing happens but what a test adds.
     pub people: usize,
+    /// Organizations besides the one all this happens in, which share its directory and its budget.
+    pub linked: usize,
     /// How much each does in an hour at work.
     pub hourly: u64,
     /// For how long before the clock's start things are recorded.
@@ -85,6 +102,7 @@ impl Default for Tenant {
     fn default() -> Self {
         Self {
             people: 40,
+            linked: 0,
             hourly: 12,
             history: 24 * 3_600 * SECOND,
             quiet_from: None,

@@ -1,23 +1,20 @@
 //! The simulated API: a request and a time in, an answer out.
 //!
-//! Owns the order in which a request is judged: key, budget, scope, parameters, and then what was asked. It does no IO
-//! and reads no clock, so thousands of seeds run in a second. The subtle thing: a request leaves a record of itself in the
-//! feed, as the real one does.
+//! Owns what there is: tenant, keys, faults, the truth, and what was asked so far. How a request is answered stands in
+//! [`super::judge`]. It does no IO and reads no clock, so thousands of seeds run in a second. The subtle thing: the tenant
+//! lives on only as far as somebody asks, and is the same however it got there.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::damage::{self, Instead};
-use super::directory::{Directory, Route};
-use super::exchange::{Answer, Request};
+use super::event::Event;
 use super::faults::{Fault, FaultKind, Faults, When};
-use super::keys::{self, ACTIVITIES, Key, KeyKind, KeyState, USER_DATA};
+use super::keys::{self, Key, KeyKind, KeyState};
 use super::limiter::Limiter;
-use super::listing::Listing;
-use super::own_read::own_read;
-use super::refusal::{Dialect, Refusal};
-use super::row::{Content, Place, Row, base58};
+use super::row::{Content, Place, Row};
+use super::script::Scenario;
 use super::settings::Settings;
 use super::store::Store;
 use super::tenant::{HOUR, Office};
@@ -26,8 +23,6 @@ use crate::random::Random;
 
 /// The route of the feed.
 pub const ACTIVITIES_PATH: &str = "/v1/compliance/activities";
-/// What all routes start with.
-const ROUTES: &str = "/v1/compliance";
 
 /// A record as it truly is: what a test holds a sink against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,30 +60,26 @@ pub struct Seen {
     pub fault: Option<FaultKind>,
 }
 
-/// What a request came to.
-struct Judged {
-    answer: Answer,
-    /// Whose request it was, if it is to be recorded.
-    key: Option<Key>,
-    rows: usize,
-}
-
 /// A simulated tenant behind a simulated API; see the module's text.
 #[derive(Debug, Clone)]
 pub struct Simulation {
-    settings: Settings,
-    store: Store,
-    office: Office,
+    pub(super) settings: Settings,
+    pub(super) store: Store,
+    pub(super) office: Office,
     /// Until when the tenant's hours are told.
-    told: Micros,
-    keys: Vec<Key>,
-    limiter: Limiter,
-    faults: Faults,
+    pub(super) told: Micros,
+    pub(super) keys: Vec<Key>,
+    pub(super) limiter: Limiter,
+    /// The second budget.
+    pub(super) remote: Limiter,
+    pub(super) faults: Faults,
     /// When nothing was recorded.
-    gaps: Vec<(Micros, Micros)>,
+    pub(super) gaps: Vec<(Micros, Micros)>,
+    /// What was deleted for good, and since when.
+    pub(super) erased: BTreeMap<String, Micros>,
     /// Numbers of own records and of those a test adds.
-    random: Random,
-    seen: Vec<Seen>,
+    pub(super) random: Random,
+    pub(super) seen: Vec<Seen>,
 }
 
 impl Simulation {
@@ -103,8 +94,10 @@ impl Simulation {
             told: first.div_euclid(HOUR) * HOUR,
             keys: keys::standard(settings.seed),
             limiter: Limiter::default(),
+            remote: Limiter::default(),
             faults: Faults::default(),
             gaps: Vec::new(),
+            erased: BTreeMap::new(),
             random: Random::new(settings.seed ^ 0x6f77_6e72),
             seen: Vec::new(),
             settings,
@@ -193,6 +186,54 @@ impl Simulation {
         place.id()
     }
 
+    /// Adds what an event says, as of `now`, and says the ids.
+    ///
+    /// # Errors
+    ///
+    /// Which of its times or ids cannot be understood.
+    pub fn tell(&mut self, event: &Event, now: Micros) -> Result<Vec<String>, String> {
+        let times = event.times(self.settings.start, now)?;
+        let tie = event.tied_with.as_deref().map(|id| {
+            let place = super::row::number_of(id).and_then(|number| self.store.find(number));
+            place.ok_or_else(|| format!("`tied_with` is no activity that there is: {id}"))
+        });
+        let tie = tie.transpose()?;
+        let mut ids = Vec::new();
+        for nth in 1..=event.count {
+            let number = match tie {
+                Some(place) => event.beside(place.number, nth as u128).ok_or("no id is left on that side")?,
+                None => self.number(),
+            };
+            let place = Place { created: tie.map_or(times.created, |place| place.created), number };
+            let content = match &event.raw {
+                Some(raw) => Content::of_rest(raw),
+                None => self.office.event(&event.activity_type, place.created, &event.fields),
+            };
+            let occurred = if tie.is_some() { place.created } else { times.occurred };
+            self.store.insert(place, Row { occurred, indexed: times.indexed, content: Arc::new(content) });
+            ids.push(place.id());
+        }
+        Ok(ids)
+    }
+
+    /// Takes over all that a script says.
+    ///
+    /// # Errors
+    ///
+    /// The first thing in it that cannot be understood; what stands before it holds.
+    pub fn stage(&mut self, scenario: &Scenario, now: Micros) -> Result<(), String> {
+        scenario.settings.apply(&mut self.settings)?;
+        for fault in &scenario.faults {
+            self.order(fault.clone())?;
+        }
+        scenario.activities.iter().try_for_each(|event| self.tell(event, now).map(drop))
+    }
+
+    /// Deletes a chat, a file, a project or a session for good, from a time on, as a user or a key with that scope does.
+    pub fn erase(&mut self, id: &str, since: Micros) {
+        self.erased.entry(id.to_owned()).or_insert(since);
+    }
+
     /// Every record there is, in the order of the feed, also those not shown yet (`indexed` says when).
     pub fn truth(&self) -> impl Iterator<Item = Truth> + '_ {
         self.store.iter().map(|(place, row)| Truth {
@@ -261,7 +302,7 @@ impl Simulation {
 
     /// Requests that came before the wait was over that an earlier answer to the same key had asked for.
     pub fn broken_waits(&self) -> impl Iterator<Item = &Seen> {
-        let mut until = std::collections::HashMap::new();
+        let mut until = HashMap::new();
         self.seen.iter().filter(move |seen| {
             let early = until.get(&seen.key).is_some_and(|until| seen.at < *until);
             if let Some(seconds) = seen.retry_after {
@@ -271,143 +312,20 @@ impl Simulation {
         })
     }
 
-    /// Answers a request at a time that is not before that of the request before.
-    pub fn answer(&mut self, request: &Request, now: Micros) -> Answer {
-        self.advance(now);
-        let request_id = format!("req_01{}", base58(self.number()));
-        let fault = self.faults.due(request, now);
-        let judged = self.judge(request, now, &request_id, fault.as_ref());
-        let Judged { mut answer, key, rows } = judged;
-        self.add_headers(request, now, &request_id, &mut answer);
-        if let Some(fault) = &fault {
-            damage::bend_headers(fault, &mut answer);
-            if let (FaultKind::Skewed, Some(date)) = (fault.kind, self.settings.date) {
-                answer.set("date", http_date(now + date + fault.seconds.unwrap_or(3_600) * SECOND));
-            }
-            damage::damage(fault, request, &mut answer);
-        }
-        let recorded = request.path.starts_with(ROUTES) && !self.is_off(now);
-        if let (Some(key), Some(delay), true) = (&key, self.settings.own_reads, recorded) {
-            let row = own_read(request, key, (&request_id, answer.status), now, delay);
-            let place = Place { created: now, number: self.number() };
-            self.store.insert(place, row);
-        }
-        // Whose request it was is known also where it was lost on the way.
-        let sender = self.keys.iter().find(|key| Some(key.secret.as_str()) == request.secret());
-        self.seen.push(Seen {
-            at: now,
-            request_id,
-            key: sender.map(|key| key.name.clone()),
-            target: request.target(),
-            status: answer.status,
-            retry_after: answer.find("retry-after").and_then(|seconds| seconds.parse().ok()),
-            rows,
-            fault: fault.map(|fault| fault.kind),
-        });
-        answer
-    }
-
-    fn judge(&mut self, request: &Request, now: Micros, request_id: &str, fault: Option<&Fault>) -> Judged {
-        let dialect = self.settings.dialect;
-        let refused = |refusal: &Refusal, key: Option<Key>| Judged {
-            answer: Answer::new(refusal.status, "application/json", refusal.body(dialect, request_id)),
-            key,
-            rows: 0,
+    /// The most requests that were counted against the budget within any span of that length.
+    #[must_use]
+    pub fn busiest(&self, span: Micros) -> usize {
+        let counted: Vec<_> =
+            self.seen.iter().filter(|seen| seen.key.is_some() && seen.status != 401).collect();
+        let within = |from: usize| {
+            let until = counted.get(from).map_or(0, |seen| seen.at.saturating_add(span));
+            counted.partition_point(|seen| seen.at < until) - from
         };
-        let instead = fault.and_then(|fault| damage::instead(fault, dialect));
-        if let Some(Instead::Unseen(answer)) = instead {
-            return Judged { answer, key: None, rows: 0 };
-        }
-        let key = match (keys::authenticate(&self.keys, request.secret(), dialect), &instead) {
-            (Err(refusal), _) => return refused(&refusal, None),
-            (_, Some(Instead::Unauthenticated(refusal))) => return refused(refusal, None),
-            (Ok(key), _) => key.clone(),
-        };
-        if fault.is_some_and(|fault| fault.kind == FaultKind::Starved) {
-            self.limiter.exhaust(&self.settings.limits, now);
-        }
-        if let Err(seconds) = self.limiter.take(&self.settings.limits, now, 1) {
-            let refusal = Refusal::new(429, "rate_limit_error", "Number of requests has exceeded the limit");
-            let mut judged = refused(&refusal, Some(key));
-            judged.answer.set("retry-after", seconds.to_string());
-            return judged;
-        }
-        if let Some(Instead::Refused(refusal)) = &instead {
-            return refused(refusal, Some(key));
-        }
-        match self.serve(request, &key, now, fault) {
-            Ok((body, rows)) => {
-                Judged { answer: Answer::new(200, "application/json", body), key: Some(key), rows }
-            }
-            Err(refusal) => refused(&refusal, Some(key)),
-        }
+        (0..counted.len()).map(within).max().unwrap_or(0)
     }
 
-    fn serve(
-        &self,
-        request: &Request,
-        key: &Key,
-        now: Micros,
-        fault: Option<&Fault>,
-    ) -> Result<(Vec<u8>, usize), Refusal> {
-        let dialect = self.settings.dialect;
-        let path = request.path.strip_prefix(ROUTES).filter(|_| request.method == "GET");
-        let path = path.ok_or_else(Refusal::not_found)?;
-        let Self { settings, store, office, .. } = self;
-        let (id, uuid) = office.organization();
-        let directory = Route::of(path, uuid).transpose();
-        let scope = match &directory {
-            Ok(Some(route)) => route.scope(),
-            Err(_) => USER_DATA,
-            Ok(None) if path == "/activities" => ACTIVITIES,
-            Ok(None) => return Err(Refusal::not_found()),
-        };
-        keys::authorize(key, scope, dialect)?;
-        if self.is_off(now) {
-            return Err(Refusal::invalid("Compliance API is not enabled for this organization"));
-        }
-        let pairs = request.pairs();
-        if let Some(route) = directory? {
-            let since = settings.start - 400 * 24 * HOUR;
-            let directory = Directory { seed: settings.seed, uuid, people: office.people(), since };
-            return directory.answer(route, &pairs, dialect == Dialect::October);
-        }
-        Listing { settings, store, organization: (id, uuid), now, fault }.answer(&pairs, key)
-    }
-
-    /// Headers and compression.
-    fn add_headers(&self, request: &Request, now: Micros, request_id: &str, answer: &mut Answer) {
-        answer.set("request-id", request_id);
-        if self.settings.limits.headers && answer.status != 401 {
-            for (name, value) in self.limiter.headers(&self.settings.limits, now) {
-                answer.set(name, value);
-            }
-        }
-        if let Some(skew) = self.settings.date {
-            answer.set("date", http_date(now + skew));
-        }
-        if answer.status < 300 {
-            answer.set("anthropic-organization-id", self.office.organization().1.clone());
-        } else if answer.status < 500 {
-            answer.set("x-should-retry", (answer.status == 429).to_string());
-        }
-        if self.settings.gzip {
-            damage::compress(request, answer, 512);
-        }
-    }
-
-    /// Whether the Compliance API is switched off.
-    fn is_off(&self, now: Micros) -> bool {
-        self.gaps.iter().any(|(from, until)| (*from..*until).contains(&now))
-    }
-
-    fn number(&mut self) -> u128 {
+    /// A number for an id.
+    pub(super) fn number(&mut self) -> u128 {
         (u128::from(self.random.bits()) << 64) | u128::from(self.random.bits())
     }
-}
-
-/// A time as HTTP spells it.
-fn http_date(at: Micros) -> String {
-    let time = chrono::DateTime::from_timestamp_micros(at).unwrap_or_default();
-    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

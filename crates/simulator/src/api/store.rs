@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 
 use super::filter::Filter;
+use super::library::Library;
 use super::row::{Place, Row};
 use crate::clock::Micros;
 
@@ -48,15 +49,38 @@ pub(crate) struct Page<'s> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store {
     rows: BTreeMap<Place, Row>,
+    /// What the records speak of, once somebody has asked.
+    library: Option<Library>,
 }
 
 impl Store {
     pub(crate) fn insert(&mut self, place: Place, row: Row) {
+        if let Some(library) = &mut self.library {
+            library.note(place, &row);
+        }
         self.rows.insert(place, row);
     }
 
     pub(crate) fn extend(&mut self, rows: impl IntoIterator<Item = (Place, Row)>) {
-        self.rows.extend(rows);
+        if self.library.is_none() {
+            self.rows.extend(rows);
+        } else {
+            rows.into_iter().for_each(|(place, row)| self.insert(place, row));
+        }
+    }
+
+    /// What the records speak of: made now, if nobody has asked before.
+    pub(crate) fn open_library(&mut self) {
+        if self.library.is_none() {
+            let mut library = Library::default();
+            self.rows.iter().for_each(|(place, row)| library.note(*place, row));
+            self.library = Some(library);
+        }
+    }
+
+    /// What the records speak of; nothing unless it was opened.
+    pub(crate) fn library(&self) -> Option<&Library> {
+        self.library.as_ref()
     }
 
     pub(crate) fn get(&self, place: Place) -> Option<&Row> {
@@ -74,6 +98,7 @@ impl Store {
     /// Forgets every row of which `keep` says no.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(Place, &Row) -> bool) {
         self.rows.retain(|place, row| keep(*place, row));
+        self.library = None;
     }
 
     /// The place of a record by the number behind its id. Looks at all of them.

@@ -96,6 +96,9 @@ impl Office {
     /// What the people do in an hour.
     pub(super) fn work(&mut self, from: Micros) {
         for index in 0..self.habits.len() {
+            if from < self.away[index] {
+                continue;
+            }
             let Habit { zone, comes, goes, role, busy } = self.habits[index];
             let local = from.div_euclid(HOUR) + zone;
             let (day, hour) = (local.div_euclid(24), local.rem_euclid(24));
@@ -121,7 +124,11 @@ impl Office {
                 if any {
                     self.tell(at, name, |draft| draft);
                 } else {
-                    self.tell(at, name, |draft| draft.actor_json(&actor));
+                    let ids = self.things[index].touched(name);
+                    self.tell(at, name, |draft| {
+                        let draft = draft.actor_json(&actor);
+                        ids.iter().fold(draft, |draft, (field, id)| draft.set(field, id))
+                    });
                 }
             }
             if at_work && hour == goes - 1 && self.random.chance(30) {

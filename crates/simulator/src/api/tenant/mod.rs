@@ -6,12 +6,15 @@
 mod habits;
 mod oddities;
 mod stories;
+mod things;
 
 use std::sync::{Arc, LazyLock};
 
 use model::catalog::Catalog;
+use serde_json::{Map, Value};
 
 use self::habits::Habit;
+use self::things::Things;
 use super::row::{Content, Place, Row};
 use super::settings::Tenant;
 use crate::cast::{Cast, CastSize, Person};
@@ -25,6 +28,9 @@ use crate::values::settle;
 pub(crate) const MINUTE: Micros = 60 * SECOND;
 pub(crate) const HOUR: Micros = 60 * MINUTE;
 
+/// For how long somebody who was removed stays away.
+pub(crate) const AWAY: Micros = 3 * 24 * HOUR;
+
 /// The catalog, read once.
 pub(crate) static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
 
@@ -35,6 +41,10 @@ pub(crate) struct Office {
     generator: RecordGenerator<'static>,
     random: Random,
     habits: Vec<Habit>,
+    /// Until when each of them is away, having been removed.
+    away: Vec<Micros>,
+    /// What each of them works with, so that what is made is looked at again.
+    things: Vec<Things>,
     /// What has been said before, to be said again.
     pool: Vec<Arc<Content>>,
     /// What was told of the hour under way.
@@ -49,11 +59,14 @@ impl Office {
         let size = CastSize { people, machines: people / 12 + 3, addresses: people * 2 + 20 };
         let mut random = Random::new(seed ^ 0x686f_7572);
         let habits = (0..settings.people).map(|_| Habit::new(&mut random)).collect();
+        let things = (0..settings.people).map(|person| Things::new(seed, person)).collect();
         Self {
             settings: settings.clone(),
             generator: RecordGenerator::with_cast(&CATALOG, seed, Cast::new(seed, size)),
             random,
+            away: vec![Micros::MIN; settings.people],
             habits,
+            things,
             pool: Vec::new(),
             told: Vec::new(),
             last: 0,
@@ -85,6 +98,16 @@ impl Office {
     /// What a record of that type says, for a test that places it itself.
     pub(crate) fn content(&mut self, activity_type: &str, at: Micros) -> Content {
         Content::of_record(&self.generator.draft(activity_type).at(at).finish())
+    }
+
+    /// The same with some fields given.
+    pub(crate) fn event(&mut self, activity_type: &str, at: Micros, fields: &Map<String, Value>) -> Content {
+        let draft = self.generator.draft(activity_type).at(at);
+        let draft = fields.iter().fold(draft, |draft, (name, value)| match name.as_str() {
+            "actor" => draft.actor_json(&value.to_string()),
+            _ => draft.set_json(name, &value.to_string()),
+        });
+        Content::of_record(&draft.finish())
     }
 
     /// That recording is switched off or on.

@@ -3,7 +3,7 @@
 //! Addresses and clients of attackers are the same in every tenant, so that a newcomer finds them again.
 
 use super::habits::{claimed, object, user};
-use super::{HOUR, MINUTE, Office};
+use super::{AWAY, HOUR, MINUTE, Office};
 use crate::cast::Person;
 use crate::clock::{Micros, Precision, SECOND, rfc3339};
 use crate::values::tagged_id;
@@ -23,11 +23,14 @@ impl Office {
             return;
         }
         let people = self.generator.cast.people();
-        let victim = people[self.random.index(people.len())].clone();
-        let administrator = people[0].clone();
+        let index = self.random.index(people.len());
+        let (victim, administrator) = (people[index].clone(), people[0].clone());
         match hour.div_euclid(EVERY).rem_euclid(4) {
             0 => self.stolen_key(from, &victim, &administrator),
-            1 => self.mass_export(from, &victim, &administrator),
+            1 => {
+                self.mass_export(from, &victim, &administrator);
+                self.away[index] = from + HOUR + AWAY;
+            }
             2 => self.taken_account(from, &victim, &administrator),
             _ => self.staff_access(from),
         }

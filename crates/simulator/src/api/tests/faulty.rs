@@ -216,3 +216,156 @@ fn what_was_lost_before_the_key_was_known_leaves_no_trace_and_what_was_lost_afte
         assert_eq!(simulation.count(), recorded, "{kind:?}");
     }
 }
+
+#[test]
+fn a_burst_of_refusals_says_that_nothing_is_left_and_until_when() {
+    let mut simulation = Simulation::new(Settings { limits: Limits::default(), ..small(6) });
+    let now = simulation.start();
+    let fault = Fault { retry_after: Some(1), ..Fault::new(FaultKind::RateLimited) };
+    simulation.order(fault.times(3)).unwrap();
+    for _ in 0..3 {
+        let answer = get(&mut simulation, now, "");
+        assert_eq!((answer.status, answer.find("retry-after")), (429, Some("1")));
+        assert_eq!(answer.find("anthropic-ratelimit-requests-remaining"), Some("0"));
+        assert_eq!(answer.find("anthropic-ratelimit-requests-reset"), Some("2026-10-06T12:00:01Z"));
+        assert_eq!(answer.find("x-should-retry"), Some("true"));
+    }
+    assert_eq!(get(&mut simulation, now, "").status, 200);
+    assert_eq!(simulation.broken_waits().count(), 3, "none of them waited");
+}
+
+#[test]
+fn another_consumer_may_take_most_of_every_window() {
+    let limits = Limits { requests: 10, others: 8, ..Limits::default() };
+    let mut simulation = Simulation::new(Settings { limits, ..small(6) });
+    let now = simulation.start();
+    for window in [0, 60] {
+        let statuses =
+            [0, 1, 2].map(|second| get(&mut simulation, now + (window + second) * SECOND, "").status);
+        assert_eq!(statuses, [200, 200, 429]);
+    }
+}
+
+#[test]
+fn one_page_fails_for_good_and_all_others_do_not() {
+    let mut simulation = Simulation::new(small(6));
+    let now = simulation.start();
+    let page = Fault {
+        query: Some(format!("after_id={}", cursor())),
+        should_retry: Some(false),
+        count: 0,
+        ..Fault::status(500)
+    };
+    simulation.order(page).unwrap();
+    assert_eq!(get(&mut simulation, now, "limit=2&order=asc").status, 200);
+    for _ in 0..3 {
+        let answer = get(&mut simulation, now, &format!("limit=2&order=asc&after_id={}", cursor()));
+        assert_eq!((answer.status, answer.find("x-should-retry")), (500, Some("false")));
+    }
+}
+
+#[test]
+fn a_page_of_64_mebibytes_is_possible() {
+    let huge = meet(Fault::new(FaultKind::Huge), "limit=2").1;
+    assert!(huge.body.len() >= 64 << 20, "{}", huge.body.len());
+    assert!(huge.body.ends_with(b"}"));
+}
+
+#[test]
+fn the_date_alone_may_be_missing() {
+    let (_, answer) = meet(Fault::new(FaultKind::NoDate), "");
+    assert!(answer.find("date").is_none() && answer.find("request-id").is_some());
+    let (_, answer) = meet(Fault::new(FaultKind::Refused), "");
+    assert_eq!(answer.delivery, Delivery::Refuse(1_000));
+}
+
+#[test]
+fn local_sessions_have_faults_of_their_own_each_on_its_routes() {
+    const LIST: &str = "/apps/sessions/local";
+    let mut simulation =
+        Simulation::new(Settings { tenant: Tenant { history: 200 * HOUR, ..small(6).tenant }, ..small(6) });
+    let now = simulation.start();
+    let id = asked(&mut simulation, now, LIST)["data"][0]["id"].as_str().unwrap().to_owned();
+    let (one, messages) = (format!("{LIST}/{id}"), format!("{LIST}/{id}/messages"));
+    for (kind, status, fragment, met) in [
+        (FaultKind::LocalListBusy, 503, "index is temporarily unavailable", [true, false, false]),
+        (
+            FaultKind::LocalContentBusy,
+            503,
+            "Captured content is temporarily unavailable",
+            [false, false, true],
+        ),
+        (FaultKind::LocalRetention, 503, "retention overrides", [true, true, true]),
+        (FaultKind::LocalRetention, 503, "Try again later", [true, true, true]),
+        (FaultKind::LocalMissing, 404, "Local sessions are not available", [true, true, true]),
+        (FaultKind::LocalTooLarge, 400, "too large to read", [false, false, true]),
+    ] {
+        for (target, met) in [LIST, &one, &messages].into_iter().zip(met) {
+            simulation.clear_faults();
+            simulation.order(Fault::new(kind)).unwrap();
+            assert_eq!(get(&mut simulation, now, "").status, 200, "not the feed's");
+            let answer = ask(&mut simulation, now, target);
+            assert_eq!(answer.status, if met { status } else { 200 }, "{kind:?} {target}");
+            if met {
+                assert!(error(&answer).1.contains(fragment), "{kind:?}: {:?}", error(&answer));
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_by_tokens_lie_about_where_they_end_too() {
+    let mut simulation = Simulation::new(small(6));
+    let now = simulation.start();
+    let target = format!("/organizations/{}/users?limit=2", simulation.organization().1);
+    let first = asked(&mut simulation, now, &target);
+    let token = first["next_page"].as_str().unwrap().to_owned();
+    let second = format!("{target}&page={token}");
+    let honest = asked(&mut simulation, now, &second);
+    let mut meet = |kind, target: &str| {
+        simulation.order(Fault::new(kind)).unwrap();
+        ask(&mut simulation, now, target)
+    };
+    let repeated = meet(FaultKind::CursorRepeated, &second).json();
+    assert_eq!(
+        (&repeated["next_page"], &repeated["has_more"]),
+        (&Value::from(token.as_str()), &Value::from(true))
+    );
+    let null = meet(FaultKind::CursorNull, &second).json();
+    assert_eq!((&null["next_page"], &null["has_more"]), (&Value::Null, &Value::from(true)));
+    assert!(meet(FaultKind::HasMoreMissing, &second).json().get("has_more").is_none());
+    assert_eq!(meet(FaultKind::Duplicate, &second).json()["data"][0], first["data"][1]);
+    assert!(error(&meet(FaultKind::CursorExpired, &second)).1.contains("cursor has expired"));
+    assert!(error(&meet(FaultKind::CursorInvalid, &second)).1.contains("not a valid cursor"));
+    // An empty page goes on where it stood, at the beginning too.
+    for (target, follows) in [(&target, &first), (&second, &honest)] {
+        let empty = meet(FaultKind::EmptyPage, target).json();
+        assert_eq!((&empty["data"], &empty["has_more"]), (&Value::Array(Vec::new()), &Value::from(true)));
+        let next = format!(
+            "/organizations/{}",
+            target.trim_start_matches("/organizations/").split('?').next().unwrap()
+        );
+        let next = format!("{next}?limit=2&page={}", empty["next_page"].as_str().unwrap());
+        // A fault that fits nothing here leaves the answer alone.
+        assert_eq!(meet(FaultKind::OrderRefused, &next).json()["data"], follows["data"]);
+    }
+}
+
+#[test]
+fn chats_lie_about_where_they_end_as_the_feed_does() {
+    let mut simulation = Simulation::new(small(6));
+    let now = simulation.start();
+    let first = asked(&mut simulation, now, "/apps/chats?limit=2");
+    let cursor = first["last_id"].as_str().unwrap().to_owned();
+    let second = format!("/apps/chats?limit=2&after_id={cursor}");
+    let mut meet = |kind, target: &str| {
+        simulation.order(Fault::new(kind)).unwrap();
+        ask(&mut simulation, now, target).json()
+    };
+    let repeated = meet(FaultKind::CursorRepeated, &second);
+    assert_eq!((&repeated["last_id"], &repeated["has_more"]), (&Value::from(cursor), &Value::from(true)));
+    let null = meet(FaultKind::CursorNull, &second);
+    assert_eq!((&null["last_id"], &null["has_more"]), (&Value::Null, &Value::from(true)));
+    assert!(meet(FaultKind::HasMoreMissing, "/apps/chats").get("has_more").is_none());
+    assert_eq!(meet(FaultKind::Duplicate, &second)["data"][0], first["data"][1]);
+}

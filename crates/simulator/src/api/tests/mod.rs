@@ -1,9 +1,14 @@
 //! What the simulation promises, held against itself.
 
 mod access;
+mod chats;
+mod directory;
 mod faulty;
 mod paging;
+mod projects;
 mod served;
+mod sessions;
+mod staged;
 
 use serde_json::Value;
 
@@ -66,4 +71,75 @@ fn shown(simulation: &Simulation, now: Micros) -> Vec<String> {
 fn error(answer: &Answer) -> (String, String) {
     let error = &answer.json()["error"];
     (error["type"].as_str().unwrap_or_default().into(), error["message"].as_str().unwrap_or_default().into())
+}
+
+/// A GET of any route with the key `full`, by its path after `/v1/compliance`.
+fn ask(simulation: &mut Simulation, now: Micros, target: &str) -> Answer {
+    let request = Request::get(&format!("/v1/compliance{target}")).key(simulation.key("full"));
+    simulation.answer(&request, now)
+}
+
+/// The same, and it must succeed.
+fn asked(simulation: &mut Simulation, now: Micros, target: &str) -> Value {
+    let answer = ask(simulation, now, target);
+    assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(&answer.body));
+    answer.json()
+}
+
+/// The same, and it must be refused: status and message.
+fn refused(simulation: &mut Simulation, now: Micros, target: &str) -> (u16, String) {
+    let answer = ask(simulation, now, target);
+    assert_ne!(answer.status, 200, "{target}");
+    (answer.status, error(&answer).1)
+}
+
+fn with(target: &str, more: &str) -> String {
+    format!("{target}{}{more}", if target.contains('?') { '&' } else { '?' })
+}
+
+/// All pages of a route by tokens, from the first to the last.
+fn pages(simulation: &mut Simulation, now: Micros, target: &str, limit: usize) -> Vec<Value> {
+    let mut all = vec![asked(simulation, now, &with(target, &format!("limit={limit}")))];
+    while let Some(token) = all.last().unwrap()["next_page"].as_str() {
+        let next = with(target, &format!("limit={limit}&page={token}"));
+        all.push(asked(simulation, now, &next));
+    }
+    all
+}
+
+/// The records of pages.
+fn rows(pages: &[Value]) -> Vec<Value> {
+    pages.iter().flat_map(|page| page["data"].as_array().unwrap()).cloned().collect()
+}
+
+/// A field of records that is a text.
+fn texts(rows: &[Value], name: &str) -> Vec<String> {
+    rows.iter().map(|row| row[name].as_str().unwrap().to_owned()).collect()
+}
+
+/// All records of a route by cursors, forward.
+fn cursors(simulation: &mut Simulation, now: Micros, target: &str, name: &str, limit: usize) -> Vec<Value> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = asked(simulation, now, &with(target, &format!("limit={limit}{cursor}")));
+        all.extend(page[name].as_array().unwrap().iter().cloned());
+        if page["has_more"] == false {
+            return all;
+        }
+        cursor = format!("&after_id={}", page["last_id"].as_str().unwrap());
+    }
+}
+
+/// An event `seconds` after the start, with fields as JSON.
+fn event(activity_type: &str, seconds: i64, fields: Value) -> Event {
+    let fields = fields.as_object().unwrap().clone();
+    Event { created: Some(When::Seconds(seconds)), fields, ..Event::new(activity_type) }
+}
+
+/// A silent tenant in which these events are told.
+fn told(settings: Settings, events: &[Event]) -> Simulation {
+    let mut simulation = Simulation::new(Settings { tenant: Tenant::empty(), ..settings });
+    let start = simulation.start();
+    events.iter().for_each(|event| drop(simulation.tell(event, start).unwrap()));
+    simulation
 }

@@ -122,3 +122,81 @@ async fn a_server_goes_away_and_returns_where_it_was() {
     server.come_back().await.unwrap();
     assert_eq!(fetch(&server, &client, &key).await.unwrap(), whole);
 }
+
+#[tokio::test]
+async fn connections_are_refused_for_a_while_as_ordered() {
+    let (server, client, key) = served(small(6)).await;
+    let whole = fetch(&server, &client, &key).await.unwrap();
+    let fault = Fault { pause_millis: Some(300), ..Fault::new(FaultKind::Refused) };
+    server.control().with(|simulation, _| simulation.order(fault).unwrap());
+    assert!(fetch(&server, &client, &key).await.is_err());
+    // It is away, and comes back by itself.
+    let mut refused = false;
+    loop {
+        match fetch(&server, &client, &key).await {
+            Ok(body) => {
+                assert_eq!(body, whole);
+                break;
+            }
+            Err(error) => refused |= error.is_connect(),
+        }
+    }
+    assert!(refused, "some connection was refused");
+}
+
+#[tokio::test]
+async fn who_speaks_tls_meets_a_failed_handshake() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (server, client, key) = served(small(6)).await;
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(&[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3]).await.unwrap();
+    let mut alert = [0; 7];
+    stream.read_exact(&mut alert).await.unwrap();
+    assert_eq!(alert, [0x15, 3, 3, 0, 2, 2, 40], "fatal, handshake failure");
+    let url = format!("https://{}{ACTIVITIES_PATH}", server.address());
+    assert!(client.get(url).header("x-api-key", &key).send().await.unwrap_err().is_connect());
+    assert!(fetch(&server, &client, &key).await.is_ok(), "plain HTTP is as before");
+}
+
+#[tokio::test]
+async fn files_are_streamed_in_chunks_and_complete() {
+    let mut simulation = Simulation::new(Settings { tenant: Tenant::empty(), ..small(6) });
+    let start = simulation.start();
+    let upload = serde_json::json!({"claude_file_id": "claude_file_01f", "filename": "plan.txt"});
+    simulation.tell(&event("claude_file_uploaded", 0, upload), start).unwrap();
+    let key = simulation.key("user_data").to_owned();
+    let server = Server::start(simulation, ([127, 0, 0, 1], 0).into(), Pace::Stepped(0)).await.unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/v1/compliance/apps/chats/files/claude_file_01f/content", server.url());
+    let response = client.get(url).header("x-api-key", &key).send().await.unwrap();
+    assert_eq!(response.headers()["transfer-encoding"], "chunked");
+    assert!(response.headers().contains_key("content-md5"));
+    let body = response.bytes().await.unwrap();
+    assert!(body.starts_with(b"claude_file_01f\n"));
+}
+
+#[tokio::test]
+async fn modes_scripts_and_deletion_are_steered_by_the_control_routes_too() {
+    let (server, client, key) = served(Settings { tenant: Tenant::empty(), ..small(6) }).await;
+    let post = async |name: &str, body: &str| {
+        let at = format!("{}/_control/{name}", server.url());
+        let response = client.post(at).body(body.to_owned()).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let made = r#"{"type":"claude_chat_created","occurred":-9,"created":-8,"indexed":-7,"fields":{"claude_chat_id":"c"}}"#;
+    let (status, id) = post("activities", made).await;
+    assert!(status == 200 && id.starts_with("activity_01"), "{id}");
+    assert_eq!(post("settings", "{\"cursors\":\"raw_ids\"}").await.0, 200);
+    let page: Value = serde_json::from_slice(&fetch(&server, &client, &key).await.unwrap()).unwrap();
+    assert_eq!(page["last_id"], id.trim());
+    assert_eq!(post("settings", "{\"cursor\":1}").await.0, 400);
+    assert_eq!(post("script", "[settings]\ngzip = false\n[[fault]]\nkind = \"status\"").await.0, 200);
+    assert!(String::from_utf8(fetch(&server, &client, &key).await.unwrap()).unwrap().contains("api_error"));
+    let chats = |control: &Control| {
+        control
+            .with(|simulation, now| asked(simulation, now, "/apps/chats")["data"].as_array().unwrap().len())
+    };
+    assert_eq!(chats(server.control()), 1);
+    assert_eq!(post("erase", "{\"id\":\"c\"}").await.0, 200);
+    assert_eq!(chats(server.control()), 0);
+}
