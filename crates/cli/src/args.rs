@@ -61,6 +61,10 @@ pub(crate) enum Command {
     /// People come and go, work, and are attacked; a seed decides what they do. The keys to use and a first request are
     /// printed. Faults come from a file, or are ordered while it runs below /_control/.
     Simulate(SimulateArgs),
+    /// Print what makes a shell complete this command line.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write it to a folder with one for each command.
+    Manual(ManualArgs),
 }
 
 /// What `normalize` takes.
@@ -259,6 +263,22 @@ pub(crate) struct SimulateArgs {
     /// The edition of the API: 2026-08 or 2026-10
     #[arg(long, value_name = "EDITION", default_value = "2026-10")]
     pub(crate) dialect: simulator::api::Dialect,
+}
+
+/// What `completions` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// What `manual` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ManualArgs {
+    /// Write a page for each command to this folder, made if need be, instead of one to standard output
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Reads a size such as `16MiB`.
