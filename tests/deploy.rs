@@ -379,6 +379,11 @@ fn manual_and_completions_have_every_command() {
             "{title}"
         );
     }
+    // A list, and not running text.
+    let run = &pages["anthropic-ecs-run.1"];
+    for status in ["0", "3", "130"] {
+        assert!(run.contains(&format!("\n.TP\n\\fB{status}\\fR\n")), "{run}");
+    }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = said(&["completions", shell]);
         for command in &commands {

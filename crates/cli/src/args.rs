@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-const EXIT_STATUS: &str = "\
+/// What the exit statuses mean; the manual makes a section of it.
+pub(crate) const EXIT_STATUS: &str = "\
 Exit status:
   0  done
   1  failed; standard error says what, where, and what to do
@@ -19,7 +20,7 @@ Exit status:
 #[command(name = "anthropic-ecs", disable_version_flag = true, after_help = EXIT_STATUS)]
 #[command(after_long_help = EXIT_STATUS, max_term_width = 110, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// Print the version, the ECS version and the number of activity types known
+    /// Print the version, the commit it was built from, and the editions of ECS and of the activity catalog that it knows
     #[arg(short = 'V', long)]
     pub(crate) version: bool,
     #[command(subcommand)]

@@ -11,9 +11,10 @@ use std::path::Path;
 use anyhow::Context;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 use model::catalog::Catalog;
 
-use crate::args::{Cli, CompletionsArgs, ManualArgs};
+use crate::args::{Cli, CompletionsArgs, EXIT_STATUS, ManualArgs};
 use crate::failure::{Ending, Failure};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -70,6 +71,31 @@ fn page(command: &Command) -> Result<(String, Vec<u8>), Failure> {
     let page =
         Man::new(command.clone()).source(format!("anthropic-ecs {VERSION}")).manual("anthropic-ecs manual");
     let mut text = Vec::new();
-    page.render(&mut text).map_err(Failure::failed)?;
+    let write = |out: &mut Vec<u8>| {
+        page.render_title(out)?;
+        page.render_name_section(out)?;
+        page.render_synopsis_section(out)?;
+        page.render_description_section(out)?;
+        page.render_options_section(out)?;
+        if command.has_subcommands() {
+            page.render_subcommands_section(out)?;
+        }
+        if command.get_after_help().is_some() {
+            exit_status().to_writer(out)?;
+        }
+        Ok(())
+    };
+    write(&mut text).map_err(|error: io::Error| Failure::failed(error))?;
     Ok((page.get_filename(), text))
+}
+
+/// The list that `--help` ends with. As any other text it would be filled to the width of the page.
+fn exit_status() -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["EXIT STATUS"]);
+    let lines = EXIT_STATUS.lines().filter_map(|line| line.trim_start().split_once("  "));
+    for (status, meaning) in lines {
+        section.control("TP", []).text([bold(status)]).text([roman(meaning)]);
+    }
+    section
 }
