@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-const EXIT_STATUS: &str = "\
+/// What the exit statuses mean; the manual makes a section of it.
+pub(crate) const EXIT_STATUS: &str = "\
 Exit status:
   0  done
   1  failed; standard error says what, where, and what to do
@@ -19,7 +20,7 @@ Exit status:
 #[command(name = "anthropic-ecs", disable_version_flag = true, after_help = EXIT_STATUS)]
 #[command(after_long_help = EXIT_STATUS, max_term_width = 110, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// Print the version, the ECS version and the number of activity types known
+    /// Print the version, the commit it was built from, and the editions of ECS and of the activity catalog that it knows
     #[arg(short = 'V', long)]
     pub(crate) version: bool,
     #[command(subcommand)]
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     /// People come and go, work, and are attacked; a seed decides what they do. The keys to use and a first request are
     /// printed. Faults, events and modes come from a script, or are ordered while it runs below /_control/.
     Simulate(SimulateArgs),
+    /// Print what makes a shell complete this command line.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write it to a folder with one for each command.
+    Manual(ManualArgs),
 }
 
 /// What `normalize` takes.
@@ -289,6 +294,22 @@ pub(crate) struct SimulateArgs {
     /// The edition of the API: 2026-08 or 2026-10
     #[arg(long, value_name = "EDITION", default_value = "2026-10")]
     pub(crate) dialect: simulator::api::Dialect,
+}
+
+/// What `completions` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// What `manual` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ManualArgs {
+    /// Write a page for each command to this folder, made if need be, instead of one to standard output
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Reads a size such as `16MiB`.

@@ -17,6 +17,7 @@ mod failure;
 mod files;
 mod knowledge;
 mod normalize;
+mod packaging;
 mod run;
 mod setup;
 mod simulate;
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Catalog(args)) => catalog::run(&args),
         Some(Command::Simulate(args)) => simulate::run(&args),
+        Some(Command::Completions(args)) => packaging::completions(&args),
+        Some(Command::Manual(args)) => packaging::manual(&args),
         None => help(),
     };
     let ending = ended.unwrap_or_else(|failure| {
@@ -65,10 +68,7 @@ fn main() -> ExitCode {
 
 /// Prints what this program is and what it knows.
 fn version() -> Result<Ending, Failure> {
-    let types = model::tables::ACTIVITIES.text.lines().count().saturating_sub(1);
-    let (version, ecs) = (env!("CARGO_PKG_VERSION"), mapper::ECS_VERSION);
-    writeln!(io::stdout(), "anthropic-ecs {version} (ECS {ecs}, {types} activity types)")
-        .map_err(Failure::writing)?;
+    writeln!(io::stdout(), "{}", packaging::version()).map_err(Failure::writing)?;
     Ok(Ending::Done)
 }
 

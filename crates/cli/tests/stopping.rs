@@ -37,7 +37,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 /// What writes to standard output, with what it is to read.
-const WRITERS: [(&[&str], &str); 13] = [
+const WRITERS: [(&[&str], &str); 15] = [
     (&["catalog"], ""),
     (&["catalog", "--csv"], ""),
     (&["catalog", "--json"], ""),
@@ -49,6 +49,8 @@ const WRITERS: [(&[&str], &str); 13] = [
     (&["explain", "-"], RECORD),
     (&["explain", "-", "--json"], RECORD),
     (&["normalize"], RECORD),
+    (&["completions", "bash"], ""),
+    (&["manual"], ""),
     (&["--version"], ""),
     (&["--help"], ""),
 ];

@@ -152,6 +152,12 @@ impl Catalog {
     pub fn builtin() -> Self {
         Self::parse(CATALOG_JSON).expect("the built-in catalog is checked by the build")
     }
+
+    /// The newest edition of the reference that is in it, `YYYY-MM`.
+    #[must_use]
+    pub fn edition(&self) -> &str {
+        self.activities.values().map(|activity| activity.since.as_str()).max().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
