@@ -15,6 +15,7 @@
 mod assets;
 mod check;
 mod compat;
+mod docs;
 #[path = "../crates/output/tests/support/fake_elasticsearch.rs"]
 mod fake_elasticsearch;
 mod golden;

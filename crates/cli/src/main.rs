@@ -17,6 +17,8 @@ mod failure;
 mod files;
 mod knowledge;
 mod normalize;
+#[cfg(test)]
+mod reference;
 mod run;
 mod setup;
 mod simulate;

@@ -5,6 +5,8 @@
 
 mod dead_letters;
 mod document;
+#[cfg(test)]
+pub(crate) mod schema;
 
 use std::path::{Path, PathBuf};
 
