@@ -135,7 +135,7 @@ fn the_numbers_of_the_readme_are_right() {
     for told in [
         format!("{} documented activity types", catalog.activities.len()),
         format!("{} kinds of actor", catalog.actors.len()),
-        format!("each of the {samples} [sample records]"),
+        format!("the {samples} [sample records]"),
         format!("each of the {elastic} types it classifies"),
         format!("valid ECS {}", mapper::ECS_VERSION),
         "Rust 1.89 or newer".to_owned(),
@@ -172,7 +172,7 @@ fn every_file_and_heading_that_is_named_exists() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(checked > 1_000, "only {checked} names were found, so the search for them is broken");
+    assert!(checked > 500, "only {checked} names were found, so the search for them is broken");
     assert!(pages.len() > 25, "only {} pages", pages.len());
 }
 

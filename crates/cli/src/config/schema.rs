@@ -51,7 +51,7 @@ fn sections() -> Vec<Section> {
         },
         Section {
             name: "mapper",
-            meaning: "What documents are made of, beside the record. Not used when the sink writes raw records.",
+            meaning: "What documents are made of, beside the record.",
             required: false,
             body: Body::Plain(keys::<MapperConfig>()),
         },
@@ -139,6 +139,11 @@ fn without_null(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(without_null),
         _ => {}
     }
+}
+
+/// The names of the sections, in the order in which one thinks of them: a JSON object has none.
+pub(crate) fn names() -> Vec<&'static str> {
+    sections().iter().map(|section| section.name).collect()
 }
 
 /// The schema of a whole file.

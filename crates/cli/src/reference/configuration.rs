@@ -33,12 +33,13 @@ On the command line, `taplo lint --schema file:///path/to/configuration.schema.j
 `check` knows more: how keys go together, and which values make sense.
 "#;
 
-/// The page.
-pub(super) fn page(schema: &Value) -> String {
+/// The page, its sections in the order of `names`.
+pub(super) fn page(schema: &Value, names: &[&str]) -> String {
     let mut index = String::from("\n## Sections\n\n");
     let mut body = String::new();
     index.push_str(&head(["Section", "What it says", "Keys"]));
-    for (name, section) in members(&schema["properties"]) {
+    for name in names {
+        let section = &schema["properties"][*name];
         let is_required = contains(&schema["required"], name);
         let needed = if is_required { "Required." } else { "May be left out." };
         let meaning = text(section, "description");

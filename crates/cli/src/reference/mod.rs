@@ -19,15 +19,17 @@ use std::path::PathBuf;
 use model::catalog::Catalog;
 use model::tables::Tables;
 
+use crate::config::schema;
+
 /// What stands at the top of each page.
 const NOTE: &str = "<!-- Made from the code and the tables; UPDATE_GOLDEN=1 cargo test -p anthropic-ecs reference writes it anew. -->\n";
 
 /// Every generated page: its path below `docs/`, and its text.
 fn pages() -> BTreeMap<String, String> {
     let (tables, catalog) = (Tables::builtin(), Catalog::builtin());
-    let schema = crate::config::schema::schema();
+    let schema = schema::schema();
     let mut pages = BTreeMap::new();
-    pages.insert("configuration.md".to_owned(), configuration::page(&schema));
+    pages.insert("configuration.md".to_owned(), configuration::page(&schema, &schema::names()));
     // serde_json gives what it was given.
     pages.insert("configuration.schema.json".to_owned(), format!("{schema:#}\n"));
     pages.extend(activities::pages(&tables, &catalog));

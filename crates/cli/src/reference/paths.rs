@@ -14,7 +14,10 @@ use crate::explain::words;
 
 /// What no row fills: a path, and from what it is made.
 const MADE: &[(&str, &str)] = &[
-    ("@timestamp", "the epoch, if the record has no usable time (tag `missing_timestamp`)"),
+    (
+        "@timestamp",
+        "the epoch, if the record has no usable time (tag `missing_timestamp`). The template makes it `date_nanos`",
+    ),
     (
         "anthropic.audit.anonymizer",
         "the address, by an Anonymous-IP database: `anonymous`, `anonymous_vpn`, `hosting_provider`, `public_proxy`, `residential_proxy`, `tor_exit_node`",
