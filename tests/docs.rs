@@ -331,22 +331,18 @@ fn names_in_code_are_names_of_something() {
     assert!(count > 60, "only {count} names were found");
 }
 
-/// The program's texts as they are printed: without the line breaks and quotes of their source.
+/// The program's texts as they are printed: without the line breaks and escaped quotes of their source.
 fn messages() -> String {
     let mut text = String::new();
-    let sources = sources();
-    let mut lines = sources.lines().peekable();
-    while let Some(line) = lines.next() {
-        match line.strip_suffix('\\') {
-            // A text that goes on in the next line, which begins where its words begin.
-            Some(begun) => {
-                text.push_str(if text.ends_with('\n') { begun } else { begun.trim_start() });
-            }
-            None => {
-                let continued = !text.is_empty() && !text.ends_with('\n');
-                text.push_str(if continued { line.trim_start() } else { line });
-                text.push('\n');
-            }
+    let mut goes_on = false;
+    for line in sources().lines() {
+        // A text that goes on in the next line goes on where that line's words begin.
+        let line = if goes_on { line.trim_start() } else { line };
+        let begun = line.strip_suffix('\\');
+        goes_on = begun.is_some();
+        text.push_str(begun.unwrap_or(line));
+        if !goes_on {
+            text.push('\n');
         }
     }
     text.replace("\\\"", "\"")

@@ -127,17 +127,15 @@ const FAMILIES: [Family; 8] = [
 /// The page with what all records have.
 const SHARED: &str = "every-record.md";
 
+/// The page with all types in one list.
+const BY_NAME: &str = "by-name.md";
+
 fn family(name: &str) -> usize {
     let longest = |family: &Family| {
         family.prefixes.iter().filter(|prefix| name.starts_with(**prefix)).map(|prefix| prefix.len()).max()
     };
     let claims = FAMILIES.iter().enumerate().filter_map(|(at, family)| Some((longest(family)?, at)));
     claims.max().map_or(FAMILIES.len() - 1, |(_, at)| at)
-}
-
-/// The page a type is on.
-pub(super) fn file_of(name: &str) -> &'static str {
-    FAMILIES[family(name)].file
 }
 
 /// All pages about types, and their index.
@@ -176,8 +174,25 @@ pub(super) fn pages(tables: &Tables, catalog: &Catalog) -> BTreeMap<String, Stri
         pages.insert(format!("fields/{}", described.file), page);
     }
     pages.insert("fields/README.md".to_owned(), index(tables, catalog, &contents));
+    pages.insert(format!("fields/{BY_NAME}"), by_name(tables));
     pages.insert(format!("fields/{SHARED}"), shared(tables, catalog));
     pages
+}
+
+/// Every type in one list, for those who have a name and look for its page.
+fn by_name(tables: &Tables) -> String {
+    let mut page =
+        format!("{NOTE}# All activity types by name\n\n{}", head(["Type", "On the page", "Severity"]));
+    for kind in &tables.activities {
+        let name = &kind.activity_type;
+        let family = &FAMILIES[family(name)];
+        page.push_str(&row([
+            format!("[`{name}`]({}#{name})", family.file),
+            family.title.to_owned(),
+            kind.severity.to_string(),
+        ]));
+    }
+    page
 }
 
 /// The first words of a name, for the index.
@@ -201,6 +216,8 @@ command line, rows of your own included, and `anthropic-ecs catalog` lists the t
 ## By activity type
 
 {contents}
+[All of them by name]({BY_NAME}).
+
 ## What all share
 
 - [{SHARED}]({SHARED}): the envelope, the actor kinds, and fields that were met though nobody documents them.
@@ -356,6 +373,7 @@ fn every_type_is_on_one_page_and_few_on_the_last() {
         .filter(|name| family(name) == last)
         .collect();
     assert!(rest.len() < 20, "give these a family: {rest:?}");
+    let file_of = |name| FAMILIES[family(name)].file;
     assert_eq!(file_of("claude_chat_created"), "chats.md");
     assert_eq!(file_of("claude_code_whatever"), "claude-code.md");
     assert_eq!(file_of("a_type_of_tomorrow"), "others.md");

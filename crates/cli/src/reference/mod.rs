@@ -62,7 +62,7 @@ fn row<T: AsRef<str>>(cells: impl IntoIterator<Item = T>) -> String {
 
 /// The first two rows of a table.
 fn head<const N: usize>(names: [&str; N]) -> String {
-    format!("{}{}", row(names), format!("|{}\n", "---|".repeat(N)))
+    format!("{}|{}\n", row(names), "---|".repeat(N))
 }
 
 fn docs() -> PathBuf {
