@@ -16,6 +16,7 @@ mod assets;
 mod check;
 mod compat;
 mod deploy;
+mod docs;
 #[path = "../crates/output/tests/support/fake_elasticsearch.rs"]
 mod fake_elasticsearch;
 mod golden;

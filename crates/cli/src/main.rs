@@ -18,6 +18,8 @@ mod files;
 mod knowledge;
 mod normalize;
 mod packaging;
+#[cfg(test)]
+mod reference;
 mod run;
 mod setup;
 mod simulate;

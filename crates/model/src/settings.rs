@@ -7,11 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A text that is shown as `[redacted]` wherever it is printed.
-#[derive(Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -41,6 +40,16 @@ impl<'de> Deserialize<'de> for Secret {
             Written::Text(text) => Ok(Self(text)),
             Written::Other(_) => Err(de::Error::custom("a secret must be a text in quotes")),
         }
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"title": "secret", "type": "string", "writeOnly": true})
     }
 }
 
@@ -115,6 +124,20 @@ impl fmt::Display for ByteSize {
     }
 }
 
+impl Serialize for Period {
+    /// As it is written in a configuration; the schema shows defaults by it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for ByteSize {
+    /// As it is written in a configuration; the schema shows defaults by it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
@@ -142,7 +165,9 @@ impl JsonSchema for Period {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["90s", "10m", "24h"]})
+        json_schema!({
+            "title": "duration", "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$", "examples": ["90s", "10m", "24h"],
+        })
     }
 }
 
@@ -152,7 +177,9 @@ impl JsonSchema for ByteSize {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["string", "integer"], "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)?$", "minimum": 0})
+        json_schema!({
+            "title": "size", "type": ["string", "integer"], "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)?$", "minimum": 0,
+        })
     }
 }
 

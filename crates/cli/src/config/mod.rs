@@ -5,6 +5,8 @@
 
 mod dead_letters;
 mod document;
+#[cfg(test)]
+pub(crate) mod schema;
 mod telemetry;
 
 use std::path::{Path, PathBuf};

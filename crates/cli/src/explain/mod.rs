@@ -6,8 +6,8 @@
 mod activity;
 mod layout;
 mod record;
-mod rules;
-mod words;
+pub(crate) mod rules;
+pub(crate) mod words;
 
 use crate::args::ExplainArgs;
 use crate::failure::{Ending, Failure};

@@ -12,7 +12,7 @@ use model::fault::{Fault, FaultKind};
 use model::settings::{Period, Secret};
 use reqwest::Url;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::query::Filters;
 use super::time::Micros;
@@ -90,7 +90,7 @@ pub struct ComplianceApiConfig {
 }
 
 /// A re-read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReconcileConfig {
     /// How often.
@@ -103,7 +103,7 @@ pub struct ReconcileConfig {
 }
 
 /// How a key is sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Authentication {
     /// `x-api-key: …`
@@ -134,7 +134,7 @@ impl JsonSchema for Time {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "examples": ["2026-01-31T00:00:00Z", "2026-01-31"]})
+        json_schema!({"title": "time", "type": "string", "examples": ["2026-01-31T00:00:00Z", "2026-01-31"]})
     }
 }
 

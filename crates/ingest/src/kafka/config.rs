@@ -108,7 +108,12 @@ impl JsonSchema for Start {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "examples": ["earliest", "latest", "2026-01-31T00:00:00Z"]})
+        schemars::json_schema!({
+            "title": "place or time",
+            "type": "string",
+            "default": "earliest",
+            "examples": ["earliest", "latest", "2026-01-31T00:00:00Z"],
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use elasticsearch::http::Url;
 use model::fault::{Fault, FaultKind};
 use model::settings::{ByteSize, Period, Secret};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::credentials::{Credentials, Text};
 
@@ -92,7 +92,7 @@ impl Urls {
 }
 
 /// What kind of server it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Flavour {
     /// To be found out.

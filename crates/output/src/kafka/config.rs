@@ -11,7 +11,7 @@ use model::settings::Secret;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The keys of `[sink]` with `type = "kafka"`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// What messages are keyed by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Key {
     /// The activity's id: spreads evenly, and a compacted topic keeps one of each.
@@ -74,7 +74,7 @@ pub enum Key {
 }
 
 /// What is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// ECS documents.
@@ -85,7 +85,7 @@ pub enum Format {
 }
 
 /// How messages are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::fault::{Fault, FaultKind};
 use model::settings::{ByteSize, Period};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::append::{Durability, Framing, Plan};
 
@@ -38,7 +38,7 @@ pub struct NdjsonConfig {
 }
 
 /// How a file is compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.
@@ -51,7 +51,7 @@ pub enum Compression {
 }
 
 /// When written documents are made safe from a loss of power.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fsync {
     /// With each write, before it counts as delivered.
