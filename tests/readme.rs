@@ -36,9 +36,6 @@ const MADE: [&str; 7] = [
     "target",
 ];
 
-/// Pages that may be pointed to before they are there.
-const COMING: [&str; 1] = ["docs/metrics.md"];
-
 /// Every page, by its path.
 pub(crate) fn pages() -> Vec<String> {
     let mut pages: Vec<String> = PAGES.map(str::to_owned).to_vec();
@@ -221,8 +218,7 @@ fn follow(from: &str, target: &str, known: &mut Anchors) -> Result<(), &'static 
         }
     }
     if !exists(&path) {
-        let is_coming = COMING.iter().any(|coming| path == Path::new(coming));
-        return if is_coming { Ok(()) } else { Err("no such file") };
+        return Err("no such file");
     }
     if anchor.is_empty() {
         return Ok(());

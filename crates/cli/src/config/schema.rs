@@ -17,7 +17,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::MapperConfig;
+use super::{MapperConfig, TelemetryConfig};
 
 /// A section, and what it may be.
 struct Section {
@@ -91,6 +91,12 @@ fn sections() -> Vec<Section> {
             meaning: "Memory, threads and times of the stage as a whole.",
             required: false,
             body: Body::Plain(keys::<DeliveryConfig>()),
+        },
+        Section {
+            name: "telemetry",
+            meaning: "Metrics, readiness, the status page, and the log.",
+            required: false,
+            body: Body::Plain(keys::<TelemetryConfig>()),
         },
     ]
 }

@@ -117,7 +117,7 @@ impl Tour {
         self.tell_requests();
         self.screen.clear();
         self.seen.late = self.watch.late.get();
-        self.seen.most_lateness = self.watch.most_lateness.get();
+        self.seen.most_lateness = self.watch.lateness.most();
         self.seen
     }
 
