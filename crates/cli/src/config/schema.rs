@@ -106,6 +106,7 @@ fn keys<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let mut schema = SchemaGenerator::new(settings).into_root_schema_for::<T>().to_value();
     without_null(&mut schema);
+    in_one_line(&mut schema);
     if let Some(members) = schema.as_object_mut() {
         for name in ["$schema", "title"] {
             members.remove(name);
@@ -143,6 +144,20 @@ fn without_null(schema: &mut Value) {
             members.values_mut().for_each(without_null);
         }
         Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}
+
+/// Joins the lines of descriptions, which are broken at the width of the code.
+fn in_one_line(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(text)) = members.get_mut("description") {
+                *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            }
+            members.values_mut().for_each(in_one_line);
+        }
+        Value::Array(items) => items.iter_mut().for_each(in_one_line),
         _ => {}
     }
 }

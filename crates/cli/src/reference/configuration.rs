@@ -30,7 +30,8 @@ meaning and mark mistakes, when the first line of the file names the schema, by 
 ```
 
 On the command line, `taplo lint --schema file:///path/to/configuration.schema.json FILE` does the same. The program's own
-`check` knows more: how keys go together, and which values make sense.
+`check` knows more: how keys go together, and which values make sense. It also knows variables: an editor may mark a `${NAME}`
+where it expects a duration, a size or one of a few words.
 "#;
 
 /// The page, its sections in the order of `names`.
@@ -62,10 +63,7 @@ pub(super) fn page(schema: &Value, names: &[&str]) -> String {
                         cell(meaning),
                         keys(&anchor, kind).join(" "),
                     ]));
-                    body.push_str(&format!(
-                        "\n### {name} {title}\n\n{}\n",
-                        paragraph(text(kind, "description"))
-                    ));
+                    body.push_str(&format!("\n### {name} {title}\n\n{}\n", text(kind, "description")));
                     body.push_str(&table(&anchor, kind));
                 }
             }
@@ -177,11 +175,6 @@ fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap_or_default()
-}
-
-/// Lines that the code breaks at its own width.
-fn paragraph(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn contains(list: &Value, name: &str) -> bool {
