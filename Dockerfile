@@ -27,7 +27,8 @@ ENV ANTHROPIC_ECS_COMMIT=$COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo auditable build --locked --release --package anthropic-ecs \
     && install -D target/release/anthropic-ecs /out/usr/bin/anthropic-ecs \
-    && cargo cyclonedx --manifest-path crates/cli/Cargo.toml --format json --override-filename sbom.cdx \
+    && cargo cyclonedx --manifest-path crates/cli/Cargo.toml --all --format json --spec-version 1.5 \
+        --override-filename sbom.cdx \
     && install -D --mode=644 --target-directory=/out/usr/share/doc/anthropic-ecs \
         crates/cli/sbom.cdx.json LICENSE NOTICE \
     && mkdir -p /out/var/lib/anthropic-ecs

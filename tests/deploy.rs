@@ -390,5 +390,14 @@ fn manual_and_completions_have_every_command() {
             assert!(script.contains(command.as_str()), "{shell} does not know {command}");
         }
     }
+    // Each state that the script for bash can be in has an answer; a hyphen in a name was taken for two different things.
+    let script = said(&["completions", "bash"]);
+    let states: Vec<_> =
+        script.lines().filter_map(|line| line.trim().strip_prefix("cmd=\"anthropic")).collect();
+    assert!(states.len() > commands.len(), "{states:?}");
+    for state in states {
+        let answer = format!(" anthropic{})\n            opts=", state.trim_end_matches('"'));
+        assert!(script.contains(&answer), "nothing is completed after{}", state.replace("__", " "));
+    }
     assert_eq!(program(&["completions", "csh"]).status.code(), Some(2));
 }
