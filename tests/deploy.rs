@@ -88,11 +88,6 @@ fn configuration_of<'a>(arguments: &[&'a str]) -> Option<&'a str> {
     Some(rest[at + 1])
 }
 
-/// Whether this build can be asked how it is doing. What asks it is only held against a program that can.
-fn tells_of_itself() -> bool {
-    commands().contains("status")
-}
-
 /// A configuration that is installed, and where it lies here.
 struct Installed {
     path: String,
@@ -172,9 +167,6 @@ fn every_configuration_can_be_used() {
     let authority = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
     for mut config in configurations() {
         let folder = tempfile::tempdir().unwrap();
-        if !tells_of_itself() {
-            config.table.remove("telemetry");
-        }
         for (section, value) in &mut config.table {
             furnish(folder.path(), section, value, &authority);
         }
@@ -289,9 +281,7 @@ fn the_stack_is_what_its_parts_expect() {
             let kept = volumes.iter().any(|volume| state.starts_with(volume.split_once(':').unwrap().1));
             assert!(kept, "{name}: the state in {state} is on no volume");
         }
-        if let Some(test) = service.pointer("/healthcheck/test")
-            && tells_of_itself()
-        {
+        if let Some(test) = service.pointer("/healthcheck/test") {
             let ["CMD", "/usr/bin/anthropic-ecs", rest @ ..] = &words(test)[..] else { panic!("{test}") };
             configuration_of(rest);
             assert_eq!(config.port(), 9464, "that is where `status` asks");

@@ -16,8 +16,9 @@ use crate::json::Json;
 use crate::world;
 
 /// What is written for readers of the repository, beside `docs/`.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
+    "deploy/README.md",
     "crates/README.md",
     "mappings/README.md",
     "mappings/elasticsearch/README.md",

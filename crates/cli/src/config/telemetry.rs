@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 use tracing::Level;
 
 /// The port that is listened at unless another is said; on this machine only.
