@@ -20,6 +20,9 @@ enum Kind {
     Kafka,
 }
 
+/// Keys of a Kafka sink that say what documents are and how they are committed.
+pub(super) const OF_DOCUMENTS: [&str; 4] = ["exactly_once", "format", "key", "transactional_id"];
+
 /// Reads the section, which may be missing.
 pub(super) fn read(document: &mut Document<'_>) -> Result<DeadLettersConfig, Wrong> {
     let Some(mut section) = document.section("dead_letters")? else {
@@ -29,6 +32,13 @@ pub(super) fn read(document: &mut Document<'_>) -> Result<DeadLettersConfig, Wro
     let kind = if section.has("type") { document.kind(&mut section, &kinds)? } else { Kind::File };
     Ok(match kind {
         Kind::File => DeadLettersConfig::File(document.read(section)?),
-        Kind::Kafka => DeadLettersConfig::Kafka(Box::new(document.read(section)?)),
+        Kind::Kafka => {
+            document.refuse(
+                &section,
+                &OF_DOCUMENTS,
+                "it is about documents, which letters are not; leave it out",
+            )?;
+            DeadLettersConfig::Kafka(Box::new(document.read(section)?))
+        }
     })
 }

@@ -144,6 +144,17 @@ impl<'t> Document<'t> {
         })
     }
 
+    /// Refuses keys that have no meaning in this section though its type has them.
+    pub(super) fn refuse(&self, section: &Section<'_>, keys: &[&str], why: &str) -> Result<(), Wrong> {
+        match section.table.keys().find(|key| keys.contains(&key.get_ref().as_ref())) {
+            Some(key) => {
+                let what = format!("[{}] has no key `{}`: {why}", section.name, key.get_ref());
+                Err(self.wrong(Some(key.span()), what))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Takes the key `type` out of a section, one of `known`.
     pub(super) fn kind<K: Copy>(&self, section: &mut Section<'t>, known: &[(&str, K)]) -> Result<K, Wrong> {
         let names = || known.iter().map(|(name, _)| *name);

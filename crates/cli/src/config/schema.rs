@@ -17,6 +17,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::dead_letters::OF_DOCUMENTS;
 use super::{MapperConfig, TelemetryConfig};
 
 /// A section, and what it may be.
@@ -75,7 +76,7 @@ fn sections() -> Vec<Section> {
             body: Body::Kinds {
                 kinds: vec![
                     ("file", keys::<DeadLetterFileConfig>()),
-                    ("kafka", keys::<output::kafka::Config>()),
+                    ("kafka", without(keys::<output::kafka::Config>(), &OF_DOCUMENTS)),
                 ],
                 default: Some("file"),
             },
@@ -111,6 +112,14 @@ fn keys<T: JsonSchema>() -> Value {
         for name in ["$schema", "title"] {
             members.remove(name);
         }
+    }
+    schema
+}
+
+/// The same without some keys.
+fn without(mut schema: Value, keys: &[&str]) -> Value {
+    if let Some(known) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        known.retain(|key, _| !keys.contains(&key.as_str()));
     }
     schema
 }

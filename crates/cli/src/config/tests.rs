@@ -49,6 +49,10 @@ fn mistakes_are_named_with_their_line_and_what_was_meant() {
         ("[maper]\n", "c.toml:7: unknown section [maper]; did you mean `mapper`?"),
         ("[delivery]\ndrain_timeout = \"5 minutes\"\n", "c.toml:8: [delivery] `5 minutes` is no duration"),
         ("[dead_letters]\ntype = \"topic\"\n", "c.toml:8: [dead_letters] `type` is one of `file`, `kafka`"),
+        (
+            "[dead_letters]\ntype = \"kafka\"\nbrokers = \"b\"\ntopic = \"t\"\nexactly_once = true\n",
+            "c.toml:11: [dead_letters] has no key `exactly_once`: it is about documents",
+        ),
         ("[telemetry]\nlisten = \"9464\"\n", "c.toml:8: [telemetry] `listen` is an IP address and a port"),
         ("[telemetry]\nport = 9464\n", "c.toml:8: [telemetry] has no key `port`"),
         ("[mapper]\nnamespace = \"${NOWHERE}\"\n", "c.toml:8: the environment variable NOWHERE is not set"),
