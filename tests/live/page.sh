@@ -5,7 +5,8 @@
 #
 # PROGRAM is the built anthropic-ecs. Looks at the page wide and narrow, light and dark, with the API there and away; fails
 # when something on it is missing, or when the browser complains. With PICTURES, a folder, the page is also kept as pictures
-# there. Needs Chromium, which Debian has as `chromium`; nothing is downloaded.
+# there; PAGE_HISTORY (hours), PAGE_PEOPLE and PAGE_WAIT (seconds) give them more to show. Needs Chromium, which Debian has
+# as `chromium`; nothing is downloaded.
 # Only processes that this script started are stopped.
 
 # shellcheck source=tests/live/common.sh
@@ -34,7 +35,7 @@ cat >"$dir/faults.jsonl" <<'FAULTS'
 {"kind":"rate_limited","after":2,"count":1,"retry_after":1}
 FAULTS
 touch "$dir/simulate.log"
-"$program" simulate --port "${ports[0]}" --history 3 --people 60 --rate 60 --faults "$dir/faults.jsonl" >"$dir/simulate.log" 2>&1 &
+"$program" simulate --port "${ports[0]}" --history "${PAGE_HISTORY:-3}" --people "${PAGE_PEOPLE:-60}" --rate 60 --faults "$dir/faults.jsonl" >"$dir/simulate.log" 2>&1 &
 started+=($!)
 simulator=$!
 key=
@@ -50,7 +51,7 @@ cat >"$dir/stage.toml" <<STAGE
 type = "compliance_api"
 base_url = "http://127.0.0.1:${ports[0]}"
 api_key = "$key"
-initial_lookback = "3h"
+initial_lookback = "${PAGE_HISTORY:-3}h"
 page_size = 500
 poll_interval = "2s"
 lag = "2s"
@@ -101,10 +102,11 @@ shows() {
     done
 }
 
-until_said 60 '"countries":\[\['
-until_said 60 '"recent_dead":\[{'
+until_said 300 '"countries":\[\['
+until_said 300 '"recent_dead":\[{'
 # Charts are of several moments, ten seconds apart.
-until_said 90 '"time":\[[0-9]*,[0-9]*,[0-9]*,[0-9]*,'
+until_said 300 '"time":\[[0-9]*,[0-9]*,[0-9]*,[0-9]*,'
+sleep "${PAGE_WAIT:-0}"
 browse wide 1280 1500
 shows wide '>running</strong>' 'compliance_api to ndjson' 'class="series"' 'claude_' '<td>not_'
 shows wide 'records a second ended in the last minute' 'is the feed read behind now' 'delivered' 'class="bars"' '<table>' 'requests left now'
@@ -114,7 +116,7 @@ shows phone '>running</strong>'
 
 kill "$simulator"
 wait "$simulator" 2>/dev/null || true
-until_said 60 '"state":"waiting"'
+until_said 300 '"state":"waiting"'
 browse away 1280 1500
 shows away '>waiting</strong>' 'What to do: ' 'class="bad">down'
 

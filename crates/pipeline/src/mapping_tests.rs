@@ -56,6 +56,17 @@ fn everything_is_a_document_or_a_letter() {
 }
 
 #[test]
+fn fields_that_nobody_knows_are_counted_by_their_path() {
+    let strange = r#"{"id":"c","type":"claude_chat_created","colour":1,"empty":null,"actor":{"type":"user_actor","shoe":{"size":43}}}"#;
+    let records = [strange, A, strange].map(|text| (text, Kind::Record));
+    let parcel = decode(DecodeOptions::default(), records.into());
+    let mut found: Vec<(&str, u64)> =
+        parcel.findings.unknown_fields.iter().map(|(name, count)| (&**name, *count)).collect();
+    found.sort_unstable();
+    assert_eq!(found, [("actor.shoe", 2), ("colour", 2)]);
+}
+
+#[test]
 fn a_refused_document_becomes_the_record_it_came_from() {
     let page = format!("{{\"data\":[{A},{B}]}}");
     let parcel = decode(

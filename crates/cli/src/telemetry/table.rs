@@ -288,7 +288,7 @@ pub(super) static METRICS: &[Metric] = &[
         Counter,
         Unit::None,
         ["path"],
-        "Records by how they were mapped: by a plan learnt from records alike, or in general",
+        "How records were mapped: by a plan learnt from records alike, or in general; what has to be taken up again there, or is no activity, counts each time",
         |facts| {
             let mappers = &facts.status.mappers;
             vec![

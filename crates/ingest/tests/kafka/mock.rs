@@ -232,3 +232,23 @@ fn nobody_listens() {
         source.close().await;
     });
 }
+
+#[test]
+fn the_lag_is_what_was_not_committed() {
+    let (_cluster, brokers) = cluster(1);
+    produce(&brokers, TOPIC, 0, &activities(0..300));
+    run(async {
+        let often = r#","librdkafka":{"session.timeout.ms":3000,"statistics.interval.ms":50}"#;
+        let mut source = KafkaSource::start(&settings(&brokers, TOPIC, GROUP, often)).unwrap();
+        let lags = source.lags();
+        let messages = || lags.get().iter().map(|lag| lag.messages).collect::<Vec<_>>();
+        let mut left = 300;
+        while left > 0 {
+            let batch = next(&mut source).await;
+            left -= batch.records.len() as u64;
+            commit(&mut source, &[batch.mark]).await;
+            until("the lag is told", || messages() == [left]);
+        }
+        source.close().await;
+    });
+}

@@ -61,6 +61,13 @@ struct Trouble {
     told: bool,
 }
 
+impl Trouble {
+    /// Whether this fault would say nothing new of it.
+    fn is_told_of(&self, fault: &Fault, now: Instant) -> bool {
+        self.down.fault.kind == fault.kind && now < self.next_line
+    }
+}
+
 impl Health {
     pub(super) fn new(part: &'static str) -> Self {
         let state = Mutex::new(State::Up { since: Utc::now(), before: None });
@@ -104,12 +111,11 @@ impl Health {
         let mut state = lock(&self.state);
         match &mut *state {
             State::Up { before, .. } => {
-                let is_same =
-                    |before: &Box<Trouble>| before.down.fault.kind == fault.kind && now < before.next_line;
-                let (next_line, pause, told) = match before.take().filter(is_same) {
-                    Some(before) => (before.next_line, before.pause, false),
-                    None => (now + FIRST_REMINDER, FIRST_REMINDER, true),
-                };
+                let (next_line, pause, told) =
+                    match before.take().filter(|before| before.is_told_of(fault, now)) {
+                        Some(before) => (before.next_line, before.pause, false),
+                        None => (now + FIRST_REMINDER, FIRST_REMINDER, true),
+                    };
                 if told {
                     tracing::warn!(part, kind, cause = fault.cause, remedy = fault.remedy, "down; trying on");
                 }

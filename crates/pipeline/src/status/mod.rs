@@ -9,6 +9,8 @@ mod glance;
 mod health;
 mod numbers;
 mod recent;
+#[cfg(test)]
+mod runs;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
