@@ -45,7 +45,7 @@ impl Life {
         let tiny = limit < 7;
         let mut settings = Settings {
             seed,
-            dialect: if seed % 3 == 0 { Dialect::August } else { Dialect::October },
+            dialect: if seed.is_multiple_of(3) { Dialect::August } else { Dialect::October },
             // Behind the real clock for as long as the life lasts, so that the program follows the simulated one.
             start: (real_now() - 72 * HOUR) / MINUTE * MINUTE,
             knows_order: !seed.is_multiple_of(5),

@@ -8,7 +8,7 @@
 //! `cargo bench-backfill` reads a million rows; `-- 10000000` as many as that (the simulator then takes about a gigabyte for
 //! itself), `--quick` is a smoke run, `--gzip` lets the simulator compress.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod bare;
 mod feed;
