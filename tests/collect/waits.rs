@@ -36,7 +36,7 @@ fn kill(copy: &mut Copy, feed: &Feed) -> i64 {
 #[test]
 fn a_wait_that_was_asked_for_outlives_the_process() {
     let scratch = Scratch::new();
-    let feed = feed(21, 400);
+    let feed = feed(21, 3_000);
     feed.control().with(|simulation, _| {
         for (after, kind) in
             [(3, FaultKind::RateLimited), (9, FaultKind::Status), (15, FaultKind::RateLimited)]

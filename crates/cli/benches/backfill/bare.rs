@@ -70,12 +70,8 @@ fn receive<'b>(stream: &mut TcpStream, buffer: &'b mut Vec<u8>) -> (String, &'b 
         }
     };
     let head = String::from_utf8_lossy(&buffer[..end]).to_lowercase().replacen("http/1.1", "HTTP/1.1", 1);
-    let length: usize = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .expect("a body of known length")
-        .parse()
-        .unwrap();
+    let length: usize =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
     while buffer.len() < end + length {
         more(buffer);
     }

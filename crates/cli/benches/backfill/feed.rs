@@ -10,6 +10,9 @@ const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
 const DAY: i64 = 24 * HOUR;
 
+/// How long the stage's windows are when it is far behind.
+const WINDOW: i64 = 7 * DAY;
+
 /// How much each of them does in an hour at work.
 const HOURLY: u64 = 40;
 
@@ -22,8 +25,8 @@ pub(crate) struct Feed {
     pub(crate) until: i64,
     /// Rows in it.
     pub(crate) rows: usize,
-    /// Rows in the largest window, which is a day.
-    pub(crate) largest_day: usize,
+    /// Rows in the largest window.
+    pub(crate) largest: usize,
     /// How long it took to make them.
     pub(crate) made: Duration,
     /// The server's tasks run on it; dropped last.
@@ -34,8 +37,7 @@ impl Feed {
     /// About so many rows in so many days.
     pub(crate) fn new(rows: usize, days: i64, gzip: bool) -> Self {
         let begun = Instant::now();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64;
-        let start = (now - HOUR).div_euclid(DAY) * DAY;
+        let start = now() / SECOND * SECOND;
         let settings = |people: usize, days: i64| {
             let mut settings = Settings {
                 start,
@@ -58,23 +60,26 @@ impl Feed {
         let people = (rows as f64 * sample as f64 * 7.0 / (weekly as f64 * days as f64)).ceil() as usize;
         let simulation = Simulation::new(settings(people.max(1), days));
         let (since, until) = (start - days * DAY, start - HOUR);
-        let mut by_day = vec![0; days as usize + 1];
+        let mut windows = vec![0; (days * DAY / WINDOW) as usize + 1];
         for truth in simulation.truth().filter(|truth| (since..until).contains(&truth.created)) {
-            by_day[((truth.created - since) / DAY) as usize] += 1;
+            windows[((truth.created - since) / WINDOW) as usize] += 1;
         }
         let key = simulation.key("activities").to_owned();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = runtime
-            .block_on(Server::start(simulation, ([127, 0, 0, 1], 0).into(), Pace::Stepped(0)))
+            .block_on(Server::start(simulation, ([127, 0, 0, 1], 0).into(), Pace::Times(1.0)))
             .unwrap();
+        // Making it took a while. A clock that is behind would make the program begin anew when it sees that.
+        let behind = now() - server.control().now();
+        server.control().advance(Duration::from_micros(behind.max(0).unsigned_abs()));
         Self {
             server,
             key,
             since,
             until,
-            rows: by_day.iter().sum(),
-            largest_day: by_day.iter().copied().max().unwrap_or(0),
+            rows: windows.iter().sum(),
+            largest: windows.iter().copied().max().unwrap_or(0),
             made: begun.elapsed(),
             _runtime: runtime,
         }
@@ -87,9 +92,14 @@ impl Feed {
 
     /// The bounds of its windows, as the stage has them.
     pub(crate) fn windows(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
-        let starts = (0..).map(|day| self.since + day * DAY).take_while(|from| *from < self.until);
-        starts.map(|from| (from, self.until.min(from + DAY)))
+        let starts = (0..).map(|window| self.since + window * WINDOW).take_while(|from| *from < self.until);
+        starts.map(|from| (from, self.until.min(from + WINDOW)))
     }
+}
+
+/// What the clock says, in microseconds since 1970.
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
 }
 
 /// A time for a query or a configuration.

@@ -12,8 +12,12 @@ use super::position::{Position, Task, Walk};
 use super::query::Order;
 use super::time::Micros;
 
-/// The longest window: what is read again after a crash in the middle, at most.
-const CHUNK: Duration = Duration::from_secs(86_400);
+/// The longest window. Long enough that its last page, which is rarely full, costs little; short enough that an attestation
+/// says something. A crash in the middle costs less than that: how far its pages are delivered is kept.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// When windows are so far behind, there is no tail.
+const FAR: Duration = Duration::from_secs(86_400);
 
 /// How often something that failed for good is tried again.
 const GAP_EVERY: Duration = Duration::from_secs(600);
@@ -87,7 +91,7 @@ pub(super) fn plan(
         let last = rules.until.is_some() && top > position.high;
         let due = (behind || last || timers.poll <= steady) && top > position.high;
         due.then(|| {
-            let to = top.min(position.high.after(CHUNK));
+            let to = top.min(position.high.after(LONGEST));
             Plan::Begin(Box::new(Walk::new(Task::Window, None, order, position.reread, to)))
         })
     };
@@ -120,7 +124,7 @@ fn tail(
         return Some(Plan::Go(Task::Tail));
     }
     // While windows are far behind, the tail would be as long as they are.
-    let near = now.since(position.high) < CHUNK && position.high < now;
+    let near = now.since(position.high) < FAR && position.high < now;
     (near && timers.tail <= steady)
         .then(|| Plan::Begin(Box::new(Walk::new(Task::Tail, None, order, position.high, now))))
 }
@@ -160,7 +164,7 @@ fn history(position: &Position, order: Order) -> Option<Plan> {
         return Some(Plan::Go(Task::History));
     }
     let history = position.history?;
-    let to = history.to.min(history.from.after(CHUNK));
+    let to = history.to.min(history.from.after(LONGEST));
     Some(Plan::Begin(Box::new(Walk::new(Task::History, None, order, history.from, to))))
 }
 
