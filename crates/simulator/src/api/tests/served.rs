@@ -127,21 +127,20 @@ async fn a_server_goes_away_and_returns_where_it_was() {
 async fn connections_are_refused_for_a_while_as_ordered() {
     let (server, client, key) = served(small(6)).await;
     let whole = fetch(&server, &client, &key).await.unwrap();
-    let fault = Fault { pause_millis: Some(300), ..Fault::new(FaultKind::Refused) };
-    server.control().with(|simulation, _| simulation.order(fault).unwrap());
+    let refuse = |millis| {
+        let fault = Fault { pause_millis: Some(millis), ..Fault::new(FaultKind::Refused) };
+        server.control().with(|simulation, _| simulation.order(fault).unwrap());
+    };
+    // For longer than the test runs: it is away until somebody brings it back.
+    refuse(3_600_000);
     assert!(fetch(&server, &client, &key).await.is_err());
-    // It is away, and comes back by itself.
-    let mut refused = false;
-    loop {
-        match fetch(&server, &client, &key).await {
-            Ok(body) => {
-                assert_eq!(body, whole);
-                break;
-            }
-            Err(error) => refused |= error.is_connect(),
-        }
-    }
-    assert!(refused, "some connection was refused");
+    while !fetch(&server, &client, &key).await.is_err_and(|error| error.is_connect()) {}
+    server.come_back().await.unwrap();
+    assert_eq!(fetch(&server, &client, &key).await.unwrap(), whole);
+    // For no time: it comes back by itself.
+    refuse(0);
+    assert!(fetch(&server, &client, &key).await.is_err());
+    while fetch(&server, &client, &key).await.is_err() {}
 }
 
 #[tokio::test]
