@@ -68,7 +68,8 @@ impl Index {
     /// Lets what was written last be found. Not every key may ask for that, and then it is found a moment later by itself.
     pub(super) async fn refresh(&self) {
         let path = format!("{}/_refresh", self.name());
-        let _ = self.cluster.client().send(Call::post(&path, "{}")).await;
+        // With a body, even an empty object, it is refused.
+        let _ = self.cluster.client().send(Call::get(&path)).await;
     }
 
     /// Counts the documents of each stretch: at or after the first time, before the second.
