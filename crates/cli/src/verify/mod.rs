@@ -157,6 +157,7 @@ impl Tally {
         let new: u64 = lines.iter().map(|line| line.new).sum();
         let gaps: u64 = lines.iter().filter(|line| line.kind != "gap").map(|line| line.gaps).sum();
         let closed = lines.iter().filter(|line| line.kind == "gap").count();
+        let equal_count = *equal;
         let equal = if *equal > 0 { format!("{equal} with the same count, ") } else { String::new() };
         writeln!(
             out,
@@ -164,13 +165,19 @@ impl Tally {
             lines.len()
         )
         .map_err(Failure::writing)?;
-        if gaps > closed as u64 {
-            writeln!(out, "{gaps} gaps were left, {closed} of them closed since")
-                .map_err(Failure::writing)?;
-        }
         if *short > 0 {
             return Err(Failure::failed(anyhow!(
                 "{short} windows are not whole, {missing} records are missing in them; name all files that were written, dead letters too"
+            )));
+        }
+        if gaps > closed as u64 {
+            return Err(Failure::failed(anyhow!(
+                "{gaps} parts of the feed could not be read, {closed} of them have been since; the stage goes on trying, so ask again later"
+            )));
+        }
+        if exact + equal_count + more == 0 {
+            return Err(Failure::failed(anyhow!(
+                "there is no attestation to hold anything against; the stage writes the first when it has read its first window"
             )));
         }
         Ok(Ending::Done)
