@@ -225,6 +225,9 @@ mod tests {
     async fn what_lasts_and_what_comes_and_goes_makes_few_lines() {
         let lines = Lines::default();
         let said = || lines.0.swap(0, std::sync::atomic::Ordering::Relaxed);
+        // While there is only one subscriber, another test may have it noted that nobody wants to hear of a place in the code,
+        // and then this one hears nothing from there either.
+        let _other = tracing::Dispatch::new(Lines::default());
         let _here = tracing::subscriber::set_default(lines.clone());
         let health = Health::new("sink");
         let fault = |kind| Fault::new(kind, "no answer", "start it");
