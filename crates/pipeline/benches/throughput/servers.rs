@@ -122,7 +122,7 @@ fn source(brokers: &str, topic: &str) -> KafkaSource {
 /// that a bare server lacks.
 async fn cluster(live: &Live) -> Result<Elasticsearch, Fault> {
     let namespace = unique("throughput");
-    let flavour = live.flavour.to_string();
+    let flavour = live.flavour.to_string().to_lowercase();
     let config: ElasticsearchConfig =
         serde_json::from_value(json!({"url": live.url, "flavour": flavour, "namespace": namespace})).unwrap();
     let sink = Elasticsearch::open(&config.validate()?)?;
