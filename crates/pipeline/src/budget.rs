@@ -3,10 +3,11 @@
 //! Owns one number and its bound. What comes in waits here, not in a queue; so nothing grows while a sink is away.
 //!
 //! The subtle thing: a batch larger than the bound is let in when nothing else is under way, or it could never be
-//! delivered. And a batch's size is reckoned before it is mapped and put right after, so that the bound can be passed by
+//! delivered. A batch that waits while nothing is being written waits for documents that themselves wait for company, so it
+//! is told that there will be none. And a batch's size is reckoned before it is mapped and put right after, so that the bound can be passed by
 //! what documents are larger than reckoned.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -17,11 +18,13 @@ pub(crate) struct Budget {
     peak: AtomicUsize,
     most: usize,
     freed: Notify,
+    short: AtomicBool,
+    ran_short: Notify,
 }
 
 impl Budget {
     pub(crate) fn new(most: usize) -> Self {
-        Self { used: AtomicUsize::new(0), peak: AtomicUsize::new(0), most, freed: Notify::new() }
+        Self { used: AtomicUsize::new(0), peak: AtomicUsize::new(0), most, freed: Notify::new(), short: AtomicBool::new(false), ran_short: Notify::new() }
     }
 
     /// Takes `bytes`, waiting until they are free. One caller at a time; dropping the future takes nothing.
@@ -30,7 +33,11 @@ impl Budget {
         loop {
             if let Ok(before) = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, free) {
                 self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+                self.short.store(false, Ordering::Relaxed);
                 return;
+            }
+            if !self.short.swap(true, Ordering::Relaxed) {
+                self.ran_short.notify_one();
             }
             self.freed.notified().await;
         }
@@ -50,6 +57,16 @@ impl Budget {
     pub(crate) fn release(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
         self.freed.notify_one();
+    }
+
+    /// Whether something waits for memory, or did when it was last asked for.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
+    }
+
+    /// Waits until something begins to wait for memory.
+    pub(crate) async fn runs_short(&self) {
+        self.ran_short.notified().await;
     }
 
     pub(crate) fn used(&self) -> usize {

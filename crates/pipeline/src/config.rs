@@ -40,7 +40,7 @@ pub struct DeliveryConfig {
 }
 
 fn default_max_in_flight_bytes() -> ByteSize {
-    ByteSize(32 << 20)
+    ByteSize(24 << 20)
 }
 
 fn default_drain_timeout() -> Period {
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn defaults_are_valid_and_wrong_values_are_named() {
         let options_made = options(|_| {}).unwrap();
-        assert_eq!(options_made.max_in_flight_bytes, 32 << 20);
+        assert_eq!(options_made.max_in_flight_bytes, 24 << 20);
         assert!((1..=MOST_THREADS).contains(&options_made.threads));
         let wrong = |change: fn(&mut DeliveryConfig)| options(change).unwrap_err().to_string();
         assert!(

@@ -320,7 +320,10 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
     /// Starts whatever may be started, and says when to look again if nothing happens.
     pub(crate) fn dispatch(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let flush = !self.intake_open && self.workers.is_empty();
+        // Company for what waits in the packer comes from the source. There is none when that has ended, nor when the source
+        // waits for the memory that just this takes.
+        let starved = self.links.budget.is_short() && self.writes.is_empty();
+        let flush = (!self.intake_open || starved) && self.workers.is_empty();
         let mut wake = [None; 3];
         if !self.is_broken(Part::Sink) {
             while let Some(shipment) = self.delivery.take(now, flush) {

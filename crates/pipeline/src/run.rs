@@ -145,7 +145,7 @@ where
         sink: Arc::clone(&sink),
         dead_letters: Arc::clone(&dead_letters),
         status: Arc::clone(&status),
-        budget,
+        budget: Arc::clone(&budget),
         commits: ask_commit,
         halt,
     };
@@ -176,6 +176,7 @@ where
             Some(written) = engine.letter_writes.join_next() => engine.letters_written(written),
             Some(commit) = committed_marks.recv() => engine.committed(commit),
             parcel = engine.workers.next(), if !engine.workers.is_empty() => engine.mapped(parcel),
+            () = budget.runs_short() => {}
             () = sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)), if wake.is_some() => {}
             event = incoming.recv(), if engine.may_read() => engine.came(event),
         }

@@ -300,6 +300,19 @@ async fn a_source_that_counts_wrong_ends_the_run_and_commits_no_hole() {
     assert!(error.fault.cause.contains("batch 3 of lane 1 came where batch 2 was due"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn documents_do_not_wait_for_company_that_waits_for_their_memory() {
+    let world = world(good("a", 500));
+    let mut options = options(1);
+    (options.packing.bytes, options.packing.documents) = (1 << 30, usize::MAX);
+    options.packing.linger = 3_600 * SECOND;
+    let (_handle, token) = stop();
+    let begun = Instant::now();
+    run(world.stage(), &options, Arc::new(Status::default()), token).await.unwrap();
+    assert_eq!(world.wrong_at_the_end(), Vec::<String>::new());
+    assert!(begun.elapsed() < options.packing.linger, "{:?}", begun.elapsed());
+}
+
 /// With real threads and real time, since threads know no paused clock.
 #[tokio::test]
 async fn threads_keep_the_order_of_the_source() {
