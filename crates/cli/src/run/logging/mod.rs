@@ -65,7 +65,7 @@ pub(super) fn start(
 fn events<S>(level: Level) -> impl Filter<S> {
     let targets =
         Targets::new().with_default(level.min(Level::WARN)).with_targets(OURS.map(|ours| (ours, level)));
-    filter_fn(|metadata: &Metadata<'_>| metadata.is_event())
+    filter_fn(move |metadata: &Metadata<'_>| metadata.is_event() && *metadata.level() <= level)
         .with_max_level_hint(LevelFilter::from_level(level))
         .and(targets)
 }

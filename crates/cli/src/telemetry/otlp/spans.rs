@@ -194,7 +194,9 @@ where
         .with_resource(Resource::builder_empty().build())
         .build();
     let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).build();
-    let ours = filter_fn(|metadata| metadata.is_span() && is_ours(metadata.target()));
+    let ours = filter_fn(|metadata| {
+        metadata.is_span() && *metadata.level() <= Level::INFO && is_ours(metadata.target())
+    });
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer_with_scope(scope))
         .with_location(false)
