@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "../../output/tests/support/fake_elasticsearch.rs"]
+mod fake_elasticsearch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -24,8 +26,11 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rdkafka::mocking::MockCluster;
 use simulator::api::{Pace, Server, Settings, Simulation};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -35,6 +40,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use common::{code, program, samples, stderr};
+use fake_elasticsearch::{FakeElasticsearch, Trouble};
 
 const TOKEN: &str = "hunter2-of-the-collector";
 
@@ -166,10 +172,15 @@ const RUN: &[&str] = &["run", "--config", "c.toml"];
 
 /// A folder with the sample feed, and a configuration that makes documents of it; `otlp` is `[telemetry.otlp]`.
 fn folder(otlp: &str) -> tempfile::TempDir {
+    folder_for("type = \"ndjson\"\npath = \"out.ndjson\"", otlp)
+}
+
+/// The same for another sink.
+fn folder_for(sink: &str, otlp: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("in.ndjson"), samples()).unwrap();
     let config = format!(
-        "[source]\ntype = \"file\"\npaths = [\"in.ndjson\"]\n[sink]\ntype = \"ndjson\"\npath = \"out.ndjson\"\n\
+        "[source]\ntype = \"file\"\npaths = [\"in.ndjson\"]\n[sink]\n{sink}\n\
          [mapper]\ningested = false\n[telemetry]\nlisten = \"off\"\nlog_format = \"json\"\n{otlp}"
     );
     fs::write(folder.path().join("c.toml"), config).unwrap();
@@ -350,6 +361,76 @@ async fn reading_the_feed_is_seen_and_the_key_is_not() {
     for attribute in spans.iter().flat_map(|span| &span.attributes) {
         let text = text(std::slice::from_ref(attribute), &attribute.key).unwrap_or_default();
         assert!(!text.contains('@') && !text.contains("actor"), "{attribute:?}");
+    }
+}
+
+/// What goes wrong at the sink is in the spans, with its cause; a server's words about a document are not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_is_seen_with_its_cause() {
+    let ids: Vec<String> = samples()
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let elasticsearch = FakeElasticsearch::start().await;
+    elasticsearch.trouble(Trouble::Status(503, "", String::new()));
+    elasticsearch.item(&ids[0], 429, "es_rejected_execution_exception", "later");
+    elasticsearch.item(&ids[1], 400, "document_parsing_exception", "the value 'jane-of-the-record' is none");
+    let collector = Collector::start(Manner::Takes).await;
+    let folder = folder_for(
+        &format!("type = \"elasticsearch\"\nurl = \"{}\"", elasticsearch.url()),
+        &format!("[telemetry.otlp]\nendpoint = \"http://{}\"\n", collector.address),
+    );
+    let output = run(folder.path(), RUN, &[]).await;
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+
+    let spans = collector.spans();
+    sound(&spans);
+    let writes = named(&spans, "write");
+    let first = writes.iter().min_by_key(|write| write.start_time_unix_nano).unwrap();
+    assert_eq!(number(first, "anthropic_ecs.write.attempt"), 1);
+    let status = first.status.as_ref().unwrap();
+    assert_eq!(status.code(), StatusCode::Error);
+    assert!(status.message.contains("503"), "{status:?}");
+    assert!(text(&first.attributes, "error.type").is_some());
+    let bulks = named(&spans, "bulk");
+    let of = |write: &Span| bulks.iter().find(|bulk| bulk.parent_span_id == write.span_id).copied().unwrap();
+    assert_eq!(number(of(first), "http.response.status_code"), 503);
+    assert_eq!(text(&of(first).attributes, "db.collection.name"), Some("logs-anthropic.audit-default"));
+    let answered: Vec<&&Span> =
+        writes.iter().filter(|write| number(of(write), "http.response.status_code") == 200).collect();
+    let sum = |name: &str| answered.iter().map(|write| number(write, name)).sum::<i64>();
+    assert_eq!(sum("anthropic_ecs.write.delivered"), ids.len() as i64 - 1);
+    assert_eq!((sum("anthropic_ecs.write.rejected"), sum("anthropic_ecs.write.retried")), (1, 1));
+    assert!(answered.iter().all(|write| number(write, "anthropic_ecs.write.attempt") > 1));
+    assert_eq!(number(named(&spans, "bury")[0], "anthropic_ecs.bury.letters"), 1);
+    for request in collector.received() {
+        assert!(!String::from_utf8_lossy(&request.body).contains("jane-of-the-record"), "{}", request.path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_to_kafka_are_seen_as_such() {
+    let kafka = MockCluster::new(1).unwrap();
+    kafka.create_topic("ecs", 3, 1).unwrap();
+    let collector = Collector::start(Manner::Takes).await;
+    let folder = folder_for(
+        &format!("type = \"kafka\"\nbrokers = \"{}\"\ntopic = \"ecs\"", kafka.bootstrap_servers()),
+        &format!("[telemetry.otlp]\nendpoint = \"http://{}\"\n", collector.address),
+    );
+    let output = run(folder.path(), RUN, &[]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let spans = collector.spans();
+    sound(&spans);
+    let (sends, writes) = (named(&spans, "send"), named(&spans, "write"));
+    let messages: i64 = sends.iter().map(|send| number(send, "messaging.batch.message_count")).sum();
+    assert_eq!(messages, samples().lines().count() as i64);
+    for send in sends {
+        assert_eq!(send.kind(), SpanKind::Producer);
+        assert_eq!(text(&send.attributes, "messaging.system"), Some("kafka"));
+        assert_eq!(text(&send.attributes, "messaging.destination.name"), Some("ecs"));
+        assert!(writes.iter().any(|write| write.span_id == send.parent_span_id), "a message of no write");
     }
 }
 

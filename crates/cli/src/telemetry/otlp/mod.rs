@@ -45,8 +45,8 @@ const MOST_WAITING: usize = 2_048;
 const MOST_AT_ONCE: usize = 512;
 const COMPANY: Duration = Duration::from_secs(1);
 
-/// How often the same spans are tried while the collector is away.
-const MOST_TRIES: u32 = 5;
+/// How often the same spans are tried while the collector is away: for some twenty seconds, as long as a restart may take.
+const MOST_TRIES: u32 = 10;
 
 /// How long the end of a run may take for what is left.
 const LAST_STEP: Duration = Duration::from_secs(3);

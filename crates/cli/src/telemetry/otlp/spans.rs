@@ -183,8 +183,8 @@ pub(super) fn layer<S>(
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
 {
-    let mut limits = SpanLimits::default();
-    limits.max_events_per_span = 0;
+    // The log stays the log.
+    let limits = SpanLimits { max_events_per_span: 0, ..SpanLimits::default() };
     let provider = SdkTracerProvider::builder()
         .with_span_processor(Queue { queue, counts })
         // The whole trace follows its first span.
