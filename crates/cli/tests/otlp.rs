@@ -275,6 +275,7 @@ async fn a_run_is_seen_whole_and_its_headers_by_nobody_else() {
     assert_eq!(metrics["anthropic_ecs_records_delivered_total"], records);
     assert_eq!(metrics["anthropic_ecs_build_info"], 1.0);
     assert_eq!(metrics["anthropic_ecs_otlp_spans_dropped_total"], 0.0);
+    assert!(metrics.contains_key("anthropic_ecs_otlp_requests_total"));
     assert_eq!(text(&resource, "service.name"), Some("anthropic-ecs"));
     assert_eq!(text(&resource, "deployment.environment.name"), Some("test"));
     assert_eq!(text(&resource, "not"), None);
