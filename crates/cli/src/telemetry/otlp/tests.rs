@@ -3,14 +3,26 @@
 //! `UPDATE_GOLDEN=1` rewrites the table in the page.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use prost::Message;
+use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::super::exposition::Exposition;
@@ -118,8 +130,6 @@ fn metrics_are_those_of_the_page() {
     assert_eq!(page, BTreeMap::new(), "is in the page and was not sent");
     assert!(names.len() > 40);
 }
-
-use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 
 fn on(config: &str) -> Export {
     let config: TelemetryConfig = serde_json::from_str(config).unwrap();
@@ -264,4 +274,69 @@ fn the_page_shows_the_list_of_spans() {
         return;
     }
     assert!(shown == table, "docs/opentelemetry.md is not what the list says; UPDATE_GOLDEN=1 rewrites it");
+}
+
+/// A collector that answers with these statuses and bodies, one after the other, and counts its requests.
+async fn scripted(answers: &'static [(u16, &'static [u8])]) -> (std::net::SocketAddr, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for (status, body) in answers {
+            let (stream, _) = listener.accept().await.unwrap();
+            let counted = Arc::clone(&counted);
+            let service = service_fn(async |request: Request<Incoming>| {
+                request.into_body().collect().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+                let response = Response::builder().status(*status).body(Full::new(Bytes::from_static(body)));
+                Ok::<_, Infallible>(response.unwrap())
+            });
+            let mut http = http1::Builder::new();
+            let _ = http.keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
+        }
+    });
+    (address, asked)
+}
+
+/// What may pass later is sent again, all else is given up at once; and what a collector leaves out is counted.
+#[tokio::test]
+async fn spans_are_tried_again_where_that_may_help() {
+    let partial = ExportTraceServiceResponse {
+        partial_success: Some(ExportTracePartialSuccess { rejected_spans: 2, error_message: String::new() }),
+    };
+    // Field 1 with a message of two bytes: field 1 is 2.
+    assert_eq!(partial.encode_to_vec(), [0x0a, 0x02, 0x08, 0x02]);
+    type Script = &'static [(u16, &'static [u8])];
+    let scripts: [(Script, u64, u64, u64); 4] = [
+        (&[(503, b""), (429, b"no more"), (200, b"")], 3, 2, 0),
+        (&[(400, b""), (200, b"")], 1, 1, 3),
+        (&[(301, b""), (200, b"")], 1, 1, 3),
+        (&[(200, b"\x0a\x02\x08\x02")], 1, 0, 2),
+    ];
+    for (script, requests, failed, dropped) in scripts {
+        let (address, asked) = scripted(script).await;
+        let mut on = on(&format!(r#"{{"otlp":{{"endpoint":"http://{address}"}}}}"#)).0.unwrap();
+        let layer = spans::layer(on.queue.0.clone(), Arc::clone(&on.counts), 1.0);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            for _ in 0..3 {
+                drop(tracing::info_span!("batch"));
+            }
+        });
+        let mut queue = on.queue.1.take().unwrap();
+        let mut spans = Vec::new();
+        assert_eq!(queue.recv_many(&mut spans, MOST_AT_ONCE).await, 3);
+        let counts = Arc::clone(&on.counts);
+        let mut shipping = Shipping {
+            client: Arc::clone(&on.client),
+            counts: Arc::clone(&counts),
+            resource: Resource::default(),
+            end: on.end.1.clone(),
+            random: Rng::with_seed(1),
+        };
+        shipping.send(&mut queue, spans).await;
+        let count = |number: &AtomicU64| number.load(Ordering::SeqCst);
+        assert_eq!(count(&asked), requests, "{script:?}");
+        assert_eq!(count(&counts.traces.failed), failed, "{script:?}");
+        assert_eq!(count(&counts.spans_dropped), dropped, "{script:?}");
+    }
 }
