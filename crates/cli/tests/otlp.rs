@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -30,7 +31,9 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use simulator::api::{Pace, Server, Settings, Simulation};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -39,8 +42,11 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use common::{code, program, samples, stderr};
+use common::{code, program, samples, signal, stderr};
 use fake_elasticsearch::{FakeElasticsearch, Trouble};
+
+/// For what must come sooner or later.
+const LONG: Duration = Duration::from_secs(60);
 
 const TOKEN: &str = "hunter2-of-the-collector";
 
@@ -433,6 +439,57 @@ async fn messages_to_kafka_are_seen_as_such() {
         assert_eq!(text(&send.attributes, "messaging.destination.name"), Some("ecs"));
         assert!(writes.iter().any(|write| write.span_id == send.parent_span_id), "a message of no write");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_from_kafka_are_seen_with_their_place() {
+    let kafka = MockCluster::new(1).unwrap();
+    kafka.create_topic("raw", 1, 1).unwrap();
+    let brokers = kafka.bootstrap_servers();
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+    let records: Vec<String> = samples().lines().take(5).map(str::to_owned).collect();
+    for record in &records {
+        producer.send(BaseRecord::<(), str>::to("raw").payload(record)).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(LONG).unwrap();
+    let collector = Collector::start(Manner::Takes).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[source]\ntype = \"kafka\"\nbrokers = \"{brokers}\"\ntopics = [\"raw\"]\ngroup = \"stage\"\n\
+         librdkafka = {{ \"session.timeout.ms\" = 3000 }}\n\
+         [sink]\ntype = \"ndjson\"\npath = \"out.ndjson\"\n\
+         [telemetry]\nlisten = \"off\"\n[telemetry.otlp]\nendpoint = \"http://{}\"\ninterval = \"1s\"\n",
+        collector.address
+    );
+    fs::write(folder.path().join("c.toml"), config).unwrap();
+    let mut command = program(RUN);
+    let mut child =
+        command.current_dir(folder.path()).stderr(std::process::Stdio::inherit()).spawn().unwrap();
+    let all = || fs::read_to_string(folder.path().join("out.ndjson")).unwrap_or_default().lines().count();
+    let deadline = Instant::now() + LONG;
+    // Metrics come while it runs, not only at its end.
+    let told = || collector.received().iter().filter(|request| request.path == "/v1/metrics").count();
+    while all() < records.len() || told() < 2 {
+        assert!(Instant::now() < deadline, "the records are not delivered, or nothing is told of them");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    signal(&child, "TERM");
+    assert!(tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap().success());
+
+    let spans = collector.spans();
+    sound(&spans);
+    let full = named(&spans, "batch");
+    let full: Vec<&Span> =
+        full.into_iter().filter(|span| number(span, "anthropic_ecs.batch.records") > 0).collect();
+    assert_eq!(number(full[0], "messaging.kafka.offset"), 0);
+    for batch in &full {
+        assert_eq!(batch.kind(), SpanKind::Consumer);
+        assert_eq!(text(&batch.attributes, "messaging.system"), Some("kafka"));
+        assert_eq!(text(&batch.attributes, "messaging.destination.name"), Some("raw"));
+        assert_eq!(text(&batch.attributes, "messaging.destination.partition.id"), Some("0"));
+    }
+    let count = |span: &&Span| number(span, "messaging.batch.message_count");
+    assert_eq!(full.iter().map(count).sum::<i64>(), 5);
 }
 
 /// Whatever a collector does, the run ends well, and with the same documents; the log has a line that says what to do.

@@ -179,12 +179,13 @@ impl Elasticsearch {
 
     /// The span of a bulk request.
     fn span(&self, documents: usize) -> Span {
+        let system = if self.flavour == Flavour::OpenSearch { "opensearch" } else { "elasticsearch" };
         tracing::info_span!(
             "bulk",
             db.collection.name = self.stream.as_str(),
             db.operation.batch.size = i64::try_from(documents).unwrap_or(i64::MAX),
             db.operation.name = "bulk",
-            db.system.name = "elasticsearch",
+            db.system.name = system,
             error.type = Empty,
             http.request.method = "POST",
             http.response.status_code = Empty,
