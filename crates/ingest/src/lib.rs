@@ -10,5 +10,6 @@ pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod source;
+mod spans;
 
 pub use source::{Batch, Lane, Mark, Origin, RawRecord, Source};

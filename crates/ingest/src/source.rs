@@ -8,6 +8,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use model::fault::Fault;
+use tracing::Span;
 
 use crate::file::Kind;
 
@@ -32,6 +33,17 @@ pub struct Batch {
     pub mark: Mark,
     /// In the source's order. May be empty: a position can move without a record (tombstones, an empty page).
     pub records: Vec<RawRecord>,
+    /// Its span, which ends when all of it has ended: whoever has the batch, or what was made of it, keeps this.
+    pub span: Span,
+}
+
+impl Batch {
+    /// A batch, with a span that is part of whatever span is entered here.
+    #[must_use]
+    pub fn new(mark: Mark, records: Vec<RawRecord>) -> Self {
+        let span = crate::spans::batch(mark, &records);
+        Self { mark, records, span }
+    }
 }
 
 /// One raw record as it came.

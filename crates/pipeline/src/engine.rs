@@ -17,6 +17,7 @@ use output::{Outcome, Sink};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::budget::Budget;
 use crate::config::Options;
@@ -27,6 +28,7 @@ use crate::ledger::Ledger;
 use crate::letters::Letters;
 use crate::mapping::Parcel;
 use crate::run::{Ending, Left, RunError, Summary};
+use crate::spans;
 use crate::status::Status;
 use crate::stop::StopHandle;
 use crate::workers::Workers;
@@ -329,8 +331,12 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
             while let Some(shipment) = self.delivery.take(now, flush) {
                 self.links.status.requests.add(1);
                 let (sink, status) = (Arc::clone(&self.links.sink), Arc::clone(&self.links.status));
+                let parcels = shipment.packed.parcels.iter().filter_map(|parcel| self.parcels.get(parcel));
+                let batches = parcels.map(|parcel| &parcel.span);
+                let span = spans::write(&shipment.packed.request, shipment.attempts, batches);
                 self.writes.spawn(async move {
-                    let answer = sink.write(&shipment.packed.request).await;
+                    let answer = sink.write(&shipment.packed.request).instrument(span.clone()).await;
+                    spans::written(&span, &answer);
                     status.tried(&shipment.packed.request, now.elapsed());
                     (shipment, answer)
                 });
@@ -340,7 +346,12 @@ impl<K: Sink, D: DeadLetters> Engine<K, D> {
         if !self.is_broken(Part::DeadLetters) {
             if let Some(letters) = self.letters.take(now) {
                 let dead_letters = Arc::clone(&self.links.dead_letters);
-                self.letter_writes.spawn(async move { dead_letters.write(letters).await });
+                let span = spans::bury(letters.len());
+                self.letter_writes.spawn(async move {
+                    let written = dead_letters.write(letters).instrument(span.clone()).await;
+                    spans::ended(&span, &written);
+                    written
+                });
             }
             wake[1] = self.letters.due(now);
         }

@@ -12,10 +12,12 @@ use ingest::{Batch, Mark, Source};
 use model::fault::Fault;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use crate::budget::Budget;
 use crate::mapping::expected_cost;
 use crate::retry::Backoff;
+use crate::spans;
 use crate::status::Status;
 use crate::stop::Stop;
 
@@ -64,7 +66,10 @@ pub(crate) async fn intake<S: Source>(mut source: S, ends: Ends, mut tools: Tool
             biased;
             marks = commits.recv() => {
                 let Some(marks) = marks else { break };
-                let result = source.commit(&marks).await;
+                let span = spans::commit(marks.len());
+                let result = source.commit(&marks).instrument(span.clone()).await;
+                spans::ended(&span, &result);
+                drop(span);
                 if committed.send((marks, result)).await.is_err() {
                     break;
                 }

@@ -23,6 +23,7 @@ mod mapping;
 mod packer;
 mod retry;
 mod run;
+mod spans;
 mod status;
 mod stop;
 mod transactional;

@@ -18,8 +18,10 @@ use mapper::{Findings, Mapper, Mapping, Tags, Unmappable};
 use output::dead_letters::Stage;
 use output::{Documents, DocumentsBuilder, Rejection};
 use serde::Deserialize;
+use tracing::Span;
 
 use crate::dead::Letter;
+use crate::spans;
 
 /// How many bytes of a detail or a name are kept: they come from outside and may be as long as they like.
 const LONGEST_DETAIL: usize = 4 << 10;
@@ -77,6 +79,8 @@ pub struct Parcel {
     pub findings: Findings,
     /// What it takes of memory, in bytes.
     pub cost: usize,
+    /// The span of the batch.
+    pub(crate) span: Span,
     records: Vec<RawRecord>,
     places: Vec<Place>,
 }
@@ -163,6 +167,7 @@ impl Decoder {
             self.mapper.set_ingested(Some(Utc::now()));
         }
         let raw = raw_bytes(&batch);
+        let span = spans::map(&batch.span, raw);
         let mut work = Work::with_room(batch.records.len());
         for (at, record) in batch.records.iter().enumerate() {
             let whole = 0..record.bytes.len() as u32;
@@ -184,6 +189,7 @@ impl Decoder {
         if self.documents.capacity() > KEPT_BUFFER {
             self.documents = mapper::Documents::default();
         }
+        spans::mapped(&span, &parcel);
         Parcel { findings: self.mapper.take_findings(), ..parcel }
     }
 
@@ -306,6 +312,7 @@ impl Work {
             broken_lookups: self.broken_lookups,
             findings: Findings::default(),
             cost,
+            span: batch.span,
             records: batch.records,
             places: self.places,
         }

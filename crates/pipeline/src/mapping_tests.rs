@@ -12,7 +12,7 @@ fn decode(options: DecodeOptions, records: Vec<(&str, Kind)>) -> Parcel {
         origin: Origin::File { path: "in".into(), offset: at as u64 * 1_000 },
     };
     let records = records.into_iter().enumerate().map(record).collect();
-    Decoder::new(&mapping(), options).decode(Batch { mark: Mark { lane: Lane(1), batch: 0 }, records })
+    Decoder::new(&mapping(), options).decode(Batch::new(Mark { lane: Lane(1), batch: 0 }, records))
 }
 
 fn ids(parcel: &Parcel) -> Vec<String> {

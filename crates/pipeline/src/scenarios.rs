@@ -275,7 +275,7 @@ async fn a_source_that_counts_wrong_ends_the_run_and_commits_no_hole() {
     impl Source for Skips {
         async fn next(&mut self) -> Result<Option<Batch>, model::fault::Fault> {
             self.0 += if self.0 == 2 { 2 } else { 1 };
-            Ok(Some(Batch { mark: Mark { lane: Lane(1), batch: self.0 - 1 }, records: Vec::new() }))
+            Ok(Some(Batch::new(Mark { lane: Lane(1), batch: self.0 - 1 }, Vec::new())))
         }
         async fn commit(&mut self, marks: &[Mark]) -> Result<(), model::fault::Fault> {
             self.1.extend(marks);

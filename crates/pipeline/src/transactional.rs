@@ -18,11 +18,13 @@ use ingest::{Mark, Source};
 use model::fault::{Fault, FaultKind};
 use output::{Outcome, Rejection, Request};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 use crate::config::Options;
 use crate::dead::{DeadLetters, Letter};
 use crate::gathering::{Broken, Gathering, Load};
 use crate::run::{Ending, Left, RunError, Stage, Summary};
+use crate::spans;
 use crate::status::Status;
 use crate::stop::Stop;
 use crate::workers::Workers;
@@ -252,7 +254,7 @@ impl<D: DeadLetters> Transactions<D> {
                 return broken.map_or(Ok(()), Err);
             }
             let attempt = {
-                let mut writing = std::pin::pin!(self.attempt(load, sink));
+                let mut writing = std::pin::pin!(self.attempt(load, sink, failures.saturating_add(1)));
                 let mut gather = broken.is_none() && !stop.is_asked();
                 loop {
                     tokio::select! {
@@ -268,14 +270,19 @@ impl<D: DeadLetters> Transactions<D> {
             let marks = load.marks();
             let fault = match attempt {
                 Ok(transaction) => match source.positions(&marks) {
-                    Some(positions) => match transaction.commit(positions).await {
-                        Ok(()) => {
-                            source.committed(&marks);
-                            self.count(load);
-                            return broken.map_or(Ok(()), Err);
+                    Some(positions) => {
+                        let span = spans::commit(marks.len());
+                        let committed = transaction.commit(positions).instrument(span.clone()).await;
+                        spans::ended(&span, &committed);
+                        match committed {
+                            Ok(()) => {
+                                source.committed(&marks);
+                                self.count(load);
+                                return broken.map_or(Ok(()), Err);
+                            }
+                            Err(fault) => fault,
                         }
-                        Err(fault) => fault,
-                    },
+                    }
                     None => {
                         self.abort(transaction).await?;
                         continue;
@@ -296,12 +303,17 @@ impl<D: DeadLetters> Transactions<D> {
     }
 
     /// One attempt at everything but the commit. Unless it comes through, the transaction is aborted.
-    async fn attempt<'s, P, K>(&mut self, load: &mut Load, sink: &'s mut K) -> Result<K::Open<'s>, Stuck>
+    async fn attempt<'s, P, K>(
+        &mut self,
+        load: &mut Load,
+        sink: &'s mut K,
+        attempt: u32,
+    ) -> Result<K::Open<'s>, Stuck>
     where
         K: TransactionalSink<P>,
     {
         let mut transaction = sink.begin().await.map_err(Stuck::Later)?;
-        let mut stuck = self.write(load, &mut transaction).await.err();
+        let mut stuck = self.write(load, &mut transaction, attempt).await.err();
         if stuck.is_none() && !load.buried {
             let letters = load.letters().cloned().collect();
             stuck = self.bury(letters).await.err();
@@ -317,7 +329,12 @@ impl<D: DeadLetters> Transactions<D> {
     }
 
     /// Writes a load's documents.
-    async fn write<P>(&self, load: &mut Load, transaction: &mut impl Transaction<P>) -> Result<(), Stuck> {
+    async fn write<P>(
+        &self,
+        load: &mut Load,
+        transaction: &mut impl Transaction<P>,
+        attempt: u32,
+    ) -> Result<(), Stuck> {
         let mut waiting = vec![load.request()];
         let mut refused = false;
         while let Some(packed) = waiting.pop() {
@@ -327,7 +344,11 @@ impl<D: DeadLetters> Transactions<D> {
             }
             self.status.requests.add(1);
             let started = Instant::now();
-            let answer = transaction.write(&packed.request).await;
+            let parcels = packed.parcels.iter().filter_map(|at| load.parcels.get(*at as usize));
+            let span = spans::write(&packed.request, attempt, parcels.map(|parcel| &parcel.span));
+            let answer = transaction.write(&packed.request).instrument(span.clone()).await;
+            spans::written(&span, &answer);
+            drop(span);
             self.status.tried(&packed.request, started.elapsed());
             let outcomes = match answer {
                 Err(fault) if fault.kind == FaultKind::TooLarge && count > 1 => {
@@ -375,7 +396,11 @@ impl<D: DeadLetters> Transactions<D> {
     async fn bury(&mut self, letters: Vec<Letter>) -> Result<(), Stuck> {
         let mut failures = 0_u32;
         while !letters.is_empty() {
-            match self.dead_letters.write(letters.clone()).await {
+            let span = spans::bury(letters.len());
+            let written = self.dead_letters.write(letters.clone()).instrument(span.clone()).await;
+            spans::ended(&span, &written);
+            drop(span);
+            match written {
                 Ok(()) => break,
                 Err(fault) => {
                     self.status.dead_letters.failed(&fault);

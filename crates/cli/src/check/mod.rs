@@ -12,11 +12,11 @@ use model::fault::Fault;
 use output::elasticsearch::{Elasticsearch, ElasticsearchConfig, Finding};
 
 use crate::args::CheckArgs;
-use crate::config::{Config, DeadLettersConfig, Listen, Sink, Source};
+use crate::config::{Config, DeadLettersConfig, Listen, OtlpConfig, Sink, Source};
 use crate::failure::{Ending, Failure};
 use crate::run::wire::Knowledge;
 use crate::status;
-use crate::telemetry::Listener;
+use crate::telemetry::{self, Listener};
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,13 +35,14 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Ending, Failure> {
         Err(failure) => report.bad("mapper", failure.message().unwrap_or_default()),
     }
     local::look(&config, &mut report);
-    telemetry(&config, &mut report);
+    told(&config, &mut report);
     if args.connect {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         runtime.block_on(async {
             connect(&config, &mut report).await;
             listener(&config, &mut report).await;
+            collector(&config, &mut report).await;
         });
         runtime.shutdown_background();
     }
@@ -103,8 +104,8 @@ fn number(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Where the stage is to listen, as far as that can be told without trying.
-fn telemetry(config: &Config, report: &mut Report) {
+/// Where the stage is to listen, and whom it is to tell about itself, as far as that can be told without trying.
+fn told(config: &Config, report: &mut Report) {
     match config.telemetry.listen() {
         Listen::Off => report.good("telemetry", "off"),
         Listen::Usual(address) => report.good("telemetry", format!("{address}, unless that is taken")),
@@ -115,6 +116,25 @@ fn telemetry(config: &Config, report: &mut Report) {
                 report.unclear("telemetry", words);
             }
         }
+    }
+    match config.telemetry.otlp.as_ref().map(OtlpConfig::validate) {
+        None => {}
+        Some(Ok(otlp)) => {
+            let urls: Vec<&str> = otlp.traces.iter().chain(&otlp.metrics).map(|url| url.as_str()).collect();
+            report.good("telemetry", format!("sent to {}", urls.join(" and ")));
+            if otlp.sends_secrets_in_the_clear() {
+                let words = "`headers` of [telemetry.otlp] go over the network unencrypted: give `endpoint` an address with https://";
+                report.unclear("telemetry", words);
+            }
+        }
+        Some(Err(fault)) => report.bad("telemetry", fault.to_string()),
+    }
+}
+
+/// Whether the collector takes what it is to be sent, by requests with nothing in them.
+async fn collector(config: &Config, report: &mut Report) {
+    if let Some(Ok(otlp)) = config.telemetry.otlp.as_ref().map(OtlpConfig::validate) {
+        report.result("telemetry", telemetry::probe(&otlp).await);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod dead_letters;
 mod document;
+mod otlp;
 #[cfg(test)]
 pub(crate) mod schema;
 mod telemetry;
@@ -26,6 +27,7 @@ use crate::failure::Failure;
 use document::{Document, Wrong};
 
 pub(crate) use dead_letters::DeadLettersConfig;
+pub(crate) use otlp::{Otlp, OtlpConfig};
 pub(crate) use telemetry::{Listen, LogFormat, TelemetryConfig};
 
 /// Everything a configuration file says.

@@ -1,4 +1,5 @@
-//! `[telemetry]`: where the stage tells about itself, and how it writes its log.
+//! `[telemetry]`: where the stage tells about itself, and how it writes its log. Whom it tells without being asked is said
+//! in `otlp`.
 
 use std::net::SocketAddr;
 
@@ -6,6 +7,8 @@ use schemars::JsonSchema;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use tracing::Level;
+
+use super::otlp::OtlpConfig;
 
 /// The port that is listened at unless another is said; on this machine only.
 const USUAL: &str = "127.0.0.1:9464";
@@ -27,6 +30,9 @@ pub(crate) struct TelemetryConfig {
     /// The lowest level that is written: `error`, `warn`, `info`, `debug` or `trace`. The option `--log-level` goes before it.
     #[serde(default)]
     pub(crate) log_level: LogLevel,
+    /// `[telemetry.otlp]`, a table of its own: an OpenTelemetry collector that traces and metrics are sent to. Without it,
+    /// nothing is sent anywhere.
+    pub(crate) otlp: Option<OtlpConfig>,
 }
 
 /// What `listen` says.

@@ -5,7 +5,7 @@
 
 pub(crate) mod dead_letters;
 mod exactly_once;
-mod logging;
+pub(crate) mod logging;
 mod progress;
 pub(crate) mod wire;
 
@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::RunArgs;
 use crate::config::{Config, Sink, Source};
 use crate::failure::{Ending, Failure};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Export, Telemetry};
 
 use dead_letters::Letters;
 use wire::Knowledge;
@@ -29,12 +29,17 @@ use wire::Knowledge;
 /// Runs the mode.
 pub(crate) fn run(args: &RunArgs) -> Result<Ending, Failure> {
     let config = Config::read(&args.config)?;
-    logging::start(&config.telemetry, args.log_level);
+    let mut export = Export::open(&config.telemetry).map_err(|fault| failure(&fault))?;
+    logging::start(&config.telemetry, args.log_level, export.layer());
     let knowledge = Knowledge::load(&config)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     let started = Instant::now();
-    let outcome = runtime.block_on(stage(&config, &knowledge));
+    let outcome = runtime.block_on(async {
+        let outcome = stage(&config, &knowledge, &mut export).await;
+        export.finish().await;
+        outcome
+    });
     // A thread may still wait in a read that nothing can interrupt.
     runtime.shutdown_background();
     match outcome {
@@ -74,12 +79,12 @@ impl From<Failure> for Broken {
 }
 
 /// Opens source and sink, and runs.
-async fn stage(config: &Config, knowledge: &Knowledge) -> Result<Summary, Broken> {
+async fn stage(config: &Config, knowledge: &Knowledge, export: &mut Export) -> Result<Summary, Broken> {
     let (handle, stop) = pipeline::stop();
     listen(handle).map_err(|error| Failure::failed(anyhow::Error::new(error)))?;
     let status = Arc::new(Status::default());
     let (shown, stops) = (Arc::clone(&status), stop.clone());
-    let telemetry = Telemetry::start(config, shown, Arc::clone(&knowledge.mapping), stops).await?;
+    let telemetry = Telemetry::start(config, shown, Arc::clone(&knowledge.mapping), stops, export).await?;
     let dead_letters = Letters::open(&config.dead_letters)?;
     let mapping = Arc::clone(&knowledge.mapping);
 

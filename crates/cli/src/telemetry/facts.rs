@@ -3,15 +3,17 @@
 //! Owns the handles on the parts that count, and what follows from their numbers at a moment. Must not count anything itself,
 //! and nothing in here can stand in the way of the run.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use chrono::{DateTime, Utc};
 use ingest::api::{ComplianceApiSource, Watch};
 use ingest::kafka::{KafkaSource, Lags};
 use mapper::Mapping;
+use model::catalog::Catalog;
 use pipeline::{Status, Stop};
 
 use super::history::History;
+use super::otlp::Counts;
 use crate::config::{Config, Sink, Source};
 
 /// Handles on what is known of a run.
@@ -22,9 +24,13 @@ pub(crate) struct Facts {
     pub(super) api: OnceLock<Arc<Watch>>,
     /// The consumer group, if that is the source, once it is open.
     pub(super) kafka: OnceLock<Lags>,
+    /// What came of the export to a collector, if there is one.
+    pub(super) otlp: OnceLock<Arc<Counts>>,
     /// The types of source and sink, as the configuration names them.
     pub(super) source: &'static str,
     pub(super) sink: &'static str,
+    /// Which edition of the vendor's reference the program knows.
+    pub(super) catalog: LazyLock<String>,
     pub(super) stop: Stop,
     pub(super) started: DateTime<Utc>,
     pub(super) history: History,
@@ -43,8 +49,10 @@ impl Facts {
             Sink::Ndjson(_) => "ndjson",
         };
         let started = Utc::now();
-        let (api, kafka, history) = (OnceLock::new(), OnceLock::new(), History::default());
-        Self { status, mapping, api, kafka, source, sink, stop, started, history }
+        let (api, kafka, otlp) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let catalog = LazyLock::new(edition as fn() -> String);
+        let history = History::default();
+        Self { status, mapping, api, kafka, otlp, source, sink, catalog, stop, started, history }
     }
 
     /// Looks at this source too.
@@ -85,6 +93,11 @@ impl Facts {
         let lags = self.kafka.get()?.get();
         Some(Behind::Messages(lags.iter().map(|lag| lag.messages).sum()))
     }
+}
+
+/// The edition of the catalog. To be asked late: it is in a text of some size.
+pub(super) fn edition() -> String {
+    Catalog::builtin().edition().to_owned()
 }
 
 /// How far a source is behind.

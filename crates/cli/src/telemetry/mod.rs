@@ -1,15 +1,17 @@
-//! What a running stage tells about itself: metrics, readiness, a status page.
+//! What a running stage tells about itself: metrics, readiness, a status page; and a collector, if one is named.
 //!
 //! Owns the listener and everything behind it. Must not be able to stop, slow down or change the run: it reads numbers that
 //! others count, and if it fails, it fails alone. Only what is wrong at the start is said to whoever starts the stage.
 //!
 //! The way of a request: `listener` bounds it, `routes` knows what it asks for, and `exposition` (metrics), `readiness` or
-//! `overview` (the page) make the answer of `facts`. What metrics there are stands in `table`.
+//! `overview` (the page) make the answer of `facts`. What metrics there are stands in `table`. `otlp` sends traces and metrics
+//! elsewhere; without `[telemetry.otlp]` it does nothing.
 
 mod exposition;
 mod facts;
 mod history;
 mod listener;
+mod otlp;
 pub(crate) mod overview;
 mod readiness;
 mod routes;
@@ -36,6 +38,7 @@ use crate::config::{Config, Listen};
 
 use facts::Facts;
 pub(crate) use listener::Listener;
+pub(crate) use otlp::{Export, probe};
 use routes::Routes;
 
 /// The telemetry of a stage; it ends when this is dropped.
@@ -45,7 +48,7 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Begins to listen, if the configuration says so.
+    /// Begins to listen, and to export, if the configuration says so.
     ///
     /// # Errors
     ///
@@ -56,6 +59,7 @@ impl Telemetry {
         status: Arc<Status>,
         mapping: Arc<Mapping>,
         stop: Stop,
+        export: &mut Export,
     ) -> Result<Self, Fault> {
         let facts = Arc::new(Facts::new(config, status, mapping, stop));
         let mut tasks = JoinSet::new();
@@ -75,6 +79,7 @@ impl Telemetry {
             say_where(listener.address());
             serve(listener, &facts, &mut tasks);
         }
+        export.begin(&facts);
         Ok(Self { facts, _tasks: tasks })
     }
 

@@ -23,7 +23,8 @@ fn page() -> String {
          keeps it so. The text is OpenMetrics if the client asks for it, and Prometheus's older format otherwise, with the\n\
          same names. Counters begin at 0 with each start. A metric that has nothing to say (of a source that is not in use,\n\
          of a database that is not there) is left out.\n\n\
-         [Alert rules](../deploy/prometheus/alerts.yml) and a [dashboard](../deploy/grafana/dashboard.json) use these names.\n\n\
+         [Alert rules](../deploy/prometheus/alerts.yml) and a [dashboard](../deploy/grafana/dashboard.json) use these names.\n\
+         [OpenTelemetry](opentelemetry.md) says how they get to a collector, if one is named.\n\n\
          | name | type | unit | labels | what it is |\n| --- | --- | --- | --- | --- |\n",
     );
     for Metric { name, kind, unit, labels, help, .. } in METRICS {

@@ -6,6 +6,9 @@
 //! The subtle thing: a row carries its own reader, so that there is neither a name without a number nor a number without a
 //! name.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use chrono::Utc;
 use ingest::api::Doing;
 use mapper::ECS_VERSION;
@@ -71,10 +74,13 @@ pub(super) static METRICS: &[Metric] = &[
         "build_info",
         Info,
         Unit::None,
-        ["version", "ecs_version", "source", "sink"],
-        "The program, the ECS version of its documents, and the types of source and sink",
+        ["version", "commit", "ecs_version", "catalog", "source", "sink"],
+        "The program and the commit it was built from, if that is known; the ECS version of its documents, the edition of the catalog, and the types of source and sink",
         |facts| {
-            let labels = [env!("CARGO_PKG_VERSION"), ECS_VERSION, facts.source, facts.sink];
+            let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("ANTHROPIC_ECS_COMMIT"));
+            let catalog = facts.catalog.as_str();
+            let labels =
+                [version, commit.unwrap_or_default(), ECS_VERSION, catalog, facts.source, facts.sink];
             vec![Sample { labels: labels.map(str::to_owned).into(), value: Value::Known }]
         }
     ),
@@ -499,6 +505,36 @@ pub(super) static METRICS: &[Metric] = &[
                 Sample { labels, value: Value::Level(lag.messages as f64) }
             };
             lags.into_iter().map(sample).collect()
+        }
+    ),
+    // === the export to a collector
+    metric!(
+        "otlp_requests_total",
+        Counter,
+        Unit::None,
+        ["signal", "result"],
+        "Requests to the OpenTelemetry collector, by what it said",
+        |facts| {
+            let Some(counts) = facts.otlp.get() else { return Vec::new() };
+            let of = |signal: &super::otlp::Signal| {
+                let sample = |result: &str, number: &AtomicU64| Sample {
+                    labels: vec![signal.name.to_owned(), result.to_owned()],
+                    value: Value::Count(number.load(Ordering::Relaxed)),
+                };
+                [sample("accepted", &signal.accepted), sample("failed", &signal.failed)]
+            };
+            [&counts.traces, &counts.metrics].into_iter().flat_map(of).collect()
+        }
+    ),
+    metric!(
+        "otlp_spans_dropped_total",
+        Counter,
+        Unit::None,
+        [],
+        "Spans that did not reach the OpenTelemetry collector: it was away for too long, or did not keep up",
+        |facts| {
+            let dropped = |counts: &Arc<super::otlp::Counts>| counts.spans_dropped.load(Ordering::Relaxed);
+            facts.otlp.get().map_or_else(Vec::new, |counts| count(dropped(counts)))
         }
     ),
 ];

@@ -1,7 +1,7 @@
 //! Stages that do not run, with numbers, for tests of what is shown of them.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use chrono::Utc;
 use mapper::enrich::GeoDatabases;
@@ -25,8 +25,10 @@ pub(super) fn idle() -> Facts {
         mapping: Arc::new(Mapping::new(Tables::builtin(), geo, MapperOptions::default())),
         api: OnceLock::new(),
         kafka: OnceLock::new(),
+        otlp: OnceLock::new(),
         source: "compliance_api",
         sink: "elasticsearch",
+        catalog: LazyLock::new(super::facts::edition as fn() -> String),
         stop: pipeline::stop().1,
         started: Utc::now(),
         history: History::default(),
@@ -38,6 +40,7 @@ pub(super) fn busy() -> Facts {
     let facts = idle();
     let status: &Status = &facts.status;
     facts.api.set(Arc::default()).unwrap();
+    facts.otlp.set(Arc::default()).unwrap();
     let now = u64::try_from(Utc::now().timestamp_millis()).unwrap();
     status.read.add(100);
     status.read_bytes.add(58_600);

@@ -121,6 +121,14 @@ impl Client {
         Ok(client)
     }
 
+    /// Host and port.
+    pub(super) fn server(&self) -> (&str, u16) {
+        (
+            self.address.host_str().unwrap_or_default(),
+            self.address.port_or_known_default().unwrap_or_default(),
+        )
+    }
+
     /// The key was refused: it is read again before the next request.
     pub(super) fn refused(&self) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;

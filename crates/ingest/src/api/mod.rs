@@ -32,6 +32,7 @@ mod rows;
 mod schedule;
 mod seen;
 mod source;
+mod spans;
 mod tally;
 mod time;
 mod trouble;

@@ -26,6 +26,7 @@ use super::query::{Order, Question};
 use super::reader::{Broke, Known, Now, Portion, Reader, Step};
 use super::refusal::{Head, classify};
 use super::seen::{Key, Lookup, Seen, SeenStore};
+use super::spans::{Found, Spans};
 use super::time::Micros;
 use super::watch::Watch;
 use crate::checkpoint::Checkpoint;
@@ -67,6 +68,7 @@ pub struct ComplianceApiSource {
     client: Client,
     clock: Clock,
     exchange: Option<Exchange>,
+    spans: Spans,
     allowance: Allowance,
     seen: Arc<SeenStore>,
     keeper: Arc<Mutex<Keeper>>,
@@ -132,6 +134,7 @@ impl ComplianceApiSource {
             client,
             clock,
             exchange: None,
+            spans: Spans::default(),
             allowance,
             seen,
             keeper: Arc::new(Mutex::new(keeper)),
@@ -150,8 +153,13 @@ impl ComplianceApiSource {
         let batch = self.next_batch;
         self.next_batch += 1;
         let Portion { records, seen, position } = portion;
+        let whole = position.is_some();
         self.pending.push_back(Pending { batch, seen, position });
-        Batch { mark: Mark { lane: LANE, batch }, records }
+        let made = self.spans.within(|| Batch::new(Mark { lane: LANE, batch }, records));
+        if whole {
+            self.spans.over();
+        }
+        made
     }
 
     /// Takes what came of the request under way. A batch, if it made one.
@@ -162,6 +170,7 @@ impl ComplianceApiSource {
                 if matches!(head.status, 401 | 403 | 404) {
                     self.client.refused();
                 }
+                self.spans.head(&head);
                 self.reader.head(*head, now)?;
                 Ok(None)
             }
@@ -171,7 +180,9 @@ impl ComplianceApiSource {
             }
             Event::End => {
                 self.exchange = None;
+                let before = Found::by(&self.reader.watch);
                 let portion = self.reader.end(now).map_err(|fault| self.discreet(fault))?;
+                self.spans.came(&self.reader, before);
                 self.reader.watch.worked();
                 Ok(Some(portion))
             }
@@ -184,6 +195,7 @@ impl ComplianceApiSource {
         let now = self.clock.now();
         self.allowance.keep(&self.reader.budget, now);
         self.reader.watch.failed(&fault, now.wall);
+        self.spans.failed(&fault);
         fault
     }
 
@@ -227,6 +239,7 @@ impl Source for ComplianceApiSource {
                 Step::End => return Ok(None),
                 Step::Send(query) => {
                     self.allowance.keep(&self.reader.budget, now);
+                    self.spans.sent(&self.reader, self.client.server());
                     match self.client.start(&query) {
                         Ok(exchange) => self.exchange = Some(exchange),
                         Err(fault) => {
@@ -265,6 +278,7 @@ impl Source for ComplianceApiSource {
 
     fn stop_intake(&mut self) {
         self.exchange = None;
+        self.spans.over();
     }
 
     async fn close(self) {}

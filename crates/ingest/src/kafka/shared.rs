@@ -107,7 +107,7 @@ impl Shared {
         }
         let Some(mark) = inner.lanes.seal(lane, offset) else { return };
         inner.queued_bytes += bytes;
-        inner.queue.push_back(Queued { batch: Batch { mark, records }, bytes });
+        inner.queue.push_back(Queued { batch: Batch::new(mark, records), bytes });
         drop(inner);
         self.ready.notify_one();
     }

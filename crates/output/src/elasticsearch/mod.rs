@@ -22,6 +22,8 @@ use std::time::Duration;
 use elasticsearch::http::Method;
 use model::fault::{Fault, FaultKind};
 use tokio::sync::Mutex;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 pub use client::{Answer, Call, Client};
 pub use config::{Compression, ElasticsearchConfig, Flavour, Settings, Urls};
@@ -175,6 +177,23 @@ impl Elasticsearch {
         }
     }
 
+    /// The span of a bulk request.
+    fn span(&self, documents: usize) -> Span {
+        let system = if self.flavour == Flavour::OpenSearch { "opensearch" } else { "elasticsearch" };
+        tracing::info_span!(
+            "bulk",
+            db.collection.name = self.stream.as_str(),
+            db.operation.batch.size = i64::try_from(documents).unwrap_or(i64::MAX),
+            db.operation.name = "bulk",
+            db.system.name = system,
+            error.type = Empty,
+            http.request.method = "POST",
+            http.response.status_code = Empty,
+            otel.kind = "client",
+            otel.status_code = Empty,
+        )
+    }
+
     async fn attempt(&self, request: &Request) -> Result<Vec<Outcome>, Fault> {
         self.look().await?;
         // Compressing some MiB takes longer than other tasks of this thread should wait.
@@ -183,7 +202,21 @@ impl Elasticsearch {
         let body = body.map_err(std::io::Error::other).and_then(|body| body).map_err(|error| {
             Fault::new(FaultKind::Unreachable, format!("a request was not put together: {error}"), "")
         })?;
-        let answer = self.send(&body).await?;
+        let span = self.span(request.len());
+        let answer = self.send(&body).instrument(span.clone()).await;
+        let failed = match &answer {
+            Ok(answer) => {
+                span.record("http.response.status_code", i64::from(answer.status));
+                (answer.status != 200).then(|| answer.status.to_string())
+            }
+            Err(fault) => Some(fault.kind.name().to_owned()),
+        };
+        if let Some(failed) = failed {
+            span.record("error.type", failed.as_str());
+            span.record("otel.status_code", "error");
+        }
+        drop(span);
+        let answer = answer?;
         if answer.status != 200 {
             return Err(self.client.fault(&answer, &self.stream));
         }

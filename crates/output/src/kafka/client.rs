@@ -19,6 +19,7 @@ use rdkafka::producer::{
 };
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use super::config::{Format, Settings, refusal};
 use crate::document::{Document, Request};
@@ -183,7 +184,17 @@ impl Handle {
 
     /// Sends those documents of a request that are wanted, all if that is `None`, and waits for the reports.
     pub(crate) async fn send(&self, request: &Request, wanted: Option<&[usize]>) -> Vec<Report> {
-        let reports = self.send_and_wait(request, wanted).await;
+        let count = wanted.map_or(request.len(), <[usize]>::len);
+        let span = tracing::info_span!(
+            "send",
+            messaging.batch.message_count = i64::try_from(count).unwrap_or(i64::MAX),
+            messaging.destination.name = self.topic.as_str(),
+            messaging.operation.name = "send",
+            messaging.operation.type = "send",
+            messaging.system = "kafka",
+            otel.kind = "producer",
+        );
+        let reports = self.send_and_wait(request, wanted).instrument(span).await;
         if reports.contains(&Report::Delivered) {
             self.producer.context().troubles().clear();
         }

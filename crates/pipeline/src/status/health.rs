@@ -69,7 +69,9 @@ impl Trouble {
 }
 
 impl Health {
-    pub(super) fn new(part: &'static str) -> Self {
+    /// A part that works, as far as is known.
+    #[must_use]
+    pub fn new(part: &'static str) -> Self {
         let state = Mutex::new(State::Up { since: Utc::now(), before: None });
         Self { part, state, faults: Names::default() }
     }

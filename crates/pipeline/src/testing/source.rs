@@ -64,7 +64,7 @@ impl Inner {
         let mark = Mark { lane: *lane, batch: state.ends.len() as u64 };
         state.at = end;
         state.ends.push(end);
-        Some(Batch { mark, records })
+        Some(Batch::new(mark, records))
     }
 
     pub(crate) fn carry_out(&mut self, mark: Mark) {

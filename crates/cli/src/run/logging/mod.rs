@@ -13,32 +13,41 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use chrono::Utc;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, TelemetryConfig};
 use line::Line;
 
+/// What our events and spans come from. The libraries below us are others.
+const OURS: [&str; 9] = [
+    "anthropic_ecs",
+    "anthropic_ecs_ingest",
+    "anthropic_ecs_mapper",
+    "anthropic_ecs_output",
+    "anthropic_ecs_pipeline",
+    "ingest",
+    "mapper",
+    "output",
+    "pipeline",
+];
+
+/// Whether something comes from our own crates, by its target.
+pub(crate) fn is_ours(target: &str) -> bool {
+    let name = target.split("::").next().unwrap_or_default();
+    OURS.contains(&name)
+}
+
 /// Starts it; a level that was given on the command line goes before that of the configuration. The libraries below us only
-/// complain.
-pub(super) fn start(config: &TelemetryConfig, given: Option<Level>) {
-    let level = given.unwrap_or_else(|| config.log_level.into());
-    let filter = Targets::new().with_default(level.min(Level::WARN)).with_targets(
-        [
-            "anthropic_ecs",
-            "anthropic_ecs_ingest",
-            "anthropic_ecs_mapper",
-            "anthropic_ecs_output",
-            "anthropic_ecs_pipeline",
-            "ingest",
-            "mapper",
-            "output",
-            "pipeline",
-        ]
-        .map(|ours| (ours, level)),
-    );
+/// complain. Spans are for `spans`, if anybody wants them; they are in no line.
+pub(super) fn start(
+    config: &TelemetryConfig,
+    given: Option<Level>,
+    spans: Option<impl Layer<Registry> + Send + Sync>,
+) {
     let terminal = io::stderr().is_terminal();
     let format = match config.log_format {
         LogFormat::Auto if terminal => Format::Text { colour: has_colours() },
@@ -46,8 +55,19 @@ pub(super) fn start(config: &TelemetryConfig, given: Option<Level>) {
         LogFormat::Auto | LogFormat::Json => Format::Ecs,
     };
     let lines = Lines { format, out: super::progress::stderr };
+    let lines = lines.with_filter(events(given.unwrap_or_else(|| config.log_level.into()))).boxed();
+    let layers: Vec<_> = [lines].into_iter().chain(spans.map(Layer::boxed)).collect();
     // It is started once, and a second start would be a fault of ours that changes nothing.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
+}
+
+/// What becomes a line. Spans do not: where nobody else wants them, they are never made.
+fn events<S>(level: Level) -> impl Filter<S> {
+    let targets =
+        Targets::new().with_default(level.min(Level::WARN)).with_targets(OURS.map(|ours| (ours, level)));
+    filter_fn(move |metadata: &Metadata<'_>| metadata.is_event() && *metadata.level() <= level)
+        .with_max_level_hint(LevelFilter::from_level(level))
+        .and(targets)
 }
 
 /// Whether a terminal is said to take colours; see no-color.org.

@@ -114,3 +114,55 @@ fn a_text_of_any_length_makes_a_line_that_has_an_end() {
         assert!(line.contains("é…"));
     }
 }
+
+/// Nobody takes spans: they are not made, and what happens within one is told as anything else.
+#[test]
+fn spans_are_in_no_line_and_are_not_even_made() {
+    WRITTEN.with_borrow_mut(Vec::clear);
+    let lines =
+        Lines { format: Format::Text { colour: false }, out: || Kept }.with_filter(events(Level::INFO));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+        let span = tracing::info_span!("batch", records = 7);
+        assert!(span.is_disabled());
+        span.in_scope(|| tracing::info!(kept = true, "within"));
+        assert!(tracing::error_span!("batch").is_disabled());
+        tracing::debug!("too fine");
+        tracing::info!(target: "hyper::client", "a library is busy");
+        tracing::warn!(target: "hyper::client", "a library complains");
+        tracing::info!(target: "pipeline::engine", "ours");
+    });
+    let written = WRITTEN.with_borrow(|written| String::from_utf8(written.clone()).unwrap());
+    let lines: Vec<&str> = written.lines().filter_map(|line| line.get(25..)).collect();
+    assert_eq!(lines, ["INFO  within  kept=true", "WARN  a library complains", "INFO  ours"], "{written}");
+}
+
+/// Where somebody takes spans, the lines are the same, whatever level they are written from.
+#[test]
+fn spans_change_no_line() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Counts spans.
+    struct Taken(Arc<AtomicUsize>);
+    impl<S: Subscriber> Layer<S> for Taken {
+        fn on_new_span(&self, _: &tracing::span::Attributes<'_>, _: &tracing::span::Id, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    WRITTEN.with_borrow_mut(Vec::clear);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let lines =
+        Lines { format: Format::Text { colour: false }, out: || Kept }.with_filter(events(Level::ERROR));
+    let spans = Taken(Arc::clone(&taken)).with_filter(filter_fn(|metadata| metadata.is_span()));
+    let layers = vec![lines.boxed(), spans.boxed()];
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
+        let span = tracing::info_span!("batch");
+        span.in_scope(|| tracing::info!("too fine"));
+        span.in_scope(|| tracing::error!("within"));
+    });
+    let written = WRITTEN.with_borrow(|written| String::from_utf8(written.clone()).unwrap());
+    assert_eq!(written.lines().count(), 1, "{written}");
+    assert!(written.ends_with(" ERROR within\n"), "{written}");
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
+}

@@ -146,7 +146,7 @@ impl FileSource {
         self.next_batch += 1;
         let bytes = records.iter().map(|record| record.bytes.len() as u64).sum();
         self.pending.push_back(Pending { batch, bytes, entry });
-        Batch { mark: Mark { lane: LANE, batch }, records }
+        Batch::new(Mark { lane: LANE, batch }, records)
     }
 
     /// Takes over what a batch said about its input.
