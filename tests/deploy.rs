@@ -163,6 +163,21 @@ fn every_source_has_an_example_for_every_sink() {
 }
 
 #[test]
+fn every_configuration_names_the_schema_for_editors() {
+    let schema = fs::canonicalize(root("docs/configuration.schema.json")).unwrap();
+    let all = configurations();
+    assert!(all.len() >= 15, "{} configurations", all.len());
+    for config in all {
+        let text = text(&config.path);
+        let named = text.lines().next().and_then(|line| line.strip_prefix("#:schema "));
+        let named = named.unwrap_or_else(|| panic!("{}: the first line names no schema", config.path));
+        // Editors take it from where the file is.
+        let meant = fs::canonicalize(root(&config.path).parent().unwrap().join(named));
+        assert_eq!(meant.ok().as_ref(), Some(&schema), "{}: {named}", config.path);
+    }
+}
+
+#[test]
 fn every_configuration_can_be_used() {
     let authority = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
     for mut config in configurations() {
