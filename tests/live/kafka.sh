@@ -10,6 +10,7 @@
 # demand. Tests that must restart a broker start one of their own with KAFKA_SCRIPT, or stop and start this one in
 # KAFKA_LIVE_DIR if nobody else uses it. The SASL user `ecs` may do everything, `nobody` nothing; both have the password
 # `ecs-secret`.
+# shellcheck source=tests/live/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly release=4.1.1
