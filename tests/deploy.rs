@@ -1,7 +1,8 @@
 //! What the program is installed with: examples, image, stack, service, cluster, manual. No test starts any of it, so it would
 //! rot in silence; here every name in it is held against what it names.
 //!
-//! Schemas are not read here. What a file means to Docker, systemd or Kubernetes is checked by hand with their own tools.
+//! Schemas are not read here. What a file means to Docker, systemd or Kubernetes is checked with their own tools by
+//! `deploy/check.sh`.
 
 mod cluster;
 
@@ -257,6 +258,25 @@ fn images_are_pinned() {
     assert!(file.contains(&format!("--tag {version} ")), "the Dockerfile shows another tag than {version}");
     let custom = &yaml(&format!("{CLUSTER}/kustomization.yaml"))[0];
     assert_eq!(word(custom, "/images/0/newTag"), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_the_image_is_made_of_is_told_by_the_tool_of_the_gate() {
+    let (gate, image, script) = (text(".ci/run"), text("Dockerfile"), text("deploy/sbom.sh"));
+    let version = gate.split_once("cargo_cyclonedx=").unwrap().1.split_whitespace().next().unwrap();
+    assert!(
+        image.contains(&format!(" cargo-cyclonedx@{version}\n")),
+        "the image uses another than {version}"
+    );
+    let call = |text: &str| {
+        let (_, rest) = text.split_once("cargo cyclonedx ").unwrap();
+        // In the image it is one command of several, and goes on over line ends.
+        let command = rest.replace("\\\n", " ");
+        let command = command.lines().next().unwrap().split(" && ").next().unwrap();
+        let words = command.split_whitespace().filter(|word| *word != "--quiet");
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(call(&image), call(&script));
 }
 
 /// Arguments of a service of the stack by the name of the option.
