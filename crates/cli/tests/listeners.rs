@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -95,14 +95,13 @@ fn send(address: &str, request: &[u8]) -> Vec<u8> {
     // The other side may have had enough before the end.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        Err(error)
-            if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
-        {
-            panic!("no end of an answer to {:?}", String::from_utf8_lossy(&request[..request.len().min(80)]))
-        }
-        _ => answer,
-    }
+    let ended = stream.read_to_end(&mut answer).err().map(|error| error.kind());
+    assert!(
+        !matches!(ended, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+        "no end of an answer to {:?}",
+        String::from_utf8_lossy(&request[..request.len().min(80)])
+    );
+    answer
 }
 
 fn ask(address: &str, line: &str, headers: &str) -> Vec<u8> {
@@ -194,9 +193,7 @@ fn who_goes_on_slowly_is_left() {
         closed = stream.write_all(b"a: b\r\n").is_err()
             || match stream.read(&mut byte) {
                 Ok(read) => read == 0 || byte[0] == b'H',
-                Err(error) => {
-                    !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
-                }
+                Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
             };
     }
     world.are_well();
