@@ -10,9 +10,9 @@
 # consumer are healthy as the stack asks it, when every activity that was read is in the data stream, no more and no less, and
 # when each process ends as it should after SIGTERM.
 #
-# Takes the servers in KAFKA_BROKERS and OPENSEARCH_URL, which must be new, and starts those that are not given. OpenSearch, because the
-# Elasticsearch that can be had without containers lacks what `setup` installs; see elasticsearch.sh. Only processes that this
-# script started are stopped.
+# Takes the servers in KAFKA_BROKERS and OPENSEARCH_URL, which must be new, and starts those that are not given. OpenSearch,
+# because the Elasticsearch that can be had without containers lacks what `setup` installs; see elasticsearch.sh. Only processes
+# that this script started are stopped.
 
 # shellcheck source=tests/live/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

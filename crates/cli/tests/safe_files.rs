@@ -85,14 +85,24 @@ fn a_run_writes_for_its_user() {
     fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
     fs::create_dir(root.path().join("in")).unwrap();
     let catalog = Catalog::builtin();
-    for (name, seed) in [("1", 1), ("2", 2)] {
+    for (name, seed, warned) in [("1", 1, false), ("2", 2, true)] {
         let records = Feed::new(&catalog, seed).take(50).chain(["no record".to_owned()]);
         let text: String = records.map(|line| line + "\n").collect();
         fs::write(root.path().join("in").join(name), text).unwrap();
         // What comes with the second start is written behind a rotation.
         let output = run_open(root.path(), &["run", "--config", "stage.toml"]);
         assert_eq!(code(&output), 3, "{}", stderr(&output));
+        // What everybody may read is told of, and still written.
+        assert_eq!(
+            stderr(&output).contains("every user of this machine may read"),
+            warned,
+            "{}",
+            stderr(&output)
+        );
+        fs::set_permissions(made.join("dead.ndjson"), fs::Permissions::from_mode(0o604)).unwrap();
     }
+    assert_eq!(mode(&made.join("dead.ndjson")), 0o604);
+    fs::set_permissions(made.join("dead.ndjson"), fs::Permissions::from_mode(0o600)).unwrap();
     // Output and what was rotated, dead letters, their locks, the position and its lock.
     assert_eq!(closed(&made), 7, "{:?}", fs::read_dir(&made).unwrap().collect::<Vec<_>>());
 }
