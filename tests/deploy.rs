@@ -1,7 +1,8 @@
 //! What the program is installed with: examples, image, stack, service, cluster, manual. No test starts any of it, so it would
 //! rot in silence; here every name in it is held against what it names.
 //!
-//! Schemas are not read here. What a file means to Docker, systemd or Kubernetes is checked by hand with their own tools.
+//! Schemas are not read here. What a file means to Docker, systemd or Kubernetes is checked with their own tools by
+//! `deploy/check.sh`.
 
 mod cluster;
 
@@ -163,6 +164,21 @@ fn every_source_has_an_example_for_every_sink() {
 }
 
 #[test]
+fn every_configuration_names_the_schema_for_editors() {
+    let schema = fs::canonicalize(root("docs/configuration.schema.json")).unwrap();
+    let all = configurations();
+    assert!(all.len() >= 15, "{} configurations", all.len());
+    for config in all {
+        let text = text(&config.path);
+        let named = text.lines().next().and_then(|line| line.strip_prefix("#:schema "));
+        let named = named.unwrap_or_else(|| panic!("{}: the first line names no schema", config.path));
+        // Editors take it from where the file is.
+        let meant = fs::canonicalize(root(&config.path).parent().unwrap().join(named));
+        assert_eq!(meant.ok().as_ref(), Some(&schema), "{}: {named}", config.path);
+    }
+}
+
+#[test]
 fn every_configuration_can_be_used() {
     let authority = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
     for mut config in configurations() {
@@ -242,6 +258,25 @@ fn images_are_pinned() {
     assert!(file.contains(&format!("--tag {version} ")), "the Dockerfile shows another tag than {version}");
     let custom = &yaml(&format!("{CLUSTER}/kustomization.yaml"))[0];
     assert_eq!(word(custom, "/images/0/newTag"), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_the_image_is_made_of_is_told_by_the_tool_of_the_gate() {
+    let (gate, image, script) = (text(".ci/run"), text("Dockerfile"), text("deploy/sbom.sh"));
+    let version = gate.split_once("cargo_cyclonedx=").unwrap().1.split_whitespace().next().unwrap();
+    assert!(
+        image.contains(&format!(" cargo-cyclonedx@{version}\n")),
+        "the image uses another than {version}"
+    );
+    let call = |text: &str| {
+        let (_, rest) = text.split_once("cargo cyclonedx ").unwrap();
+        // In the image it is one command of several, and goes on over line ends.
+        let command = rest.replace("\\\n", " ");
+        let command = command.lines().next().unwrap().split(" && ").next().unwrap();
+        let words = command.split_whitespace().filter(|word| *word != "--quiet");
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(call(&image), call(&script));
 }
 
 /// Arguments of a service of the stack by the name of the option.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the start scripts of the live servers have in common: the cache, ports, waiting, stopping. To be sourced.
 #
 # A server lives in one folder, DIR: its configuration, data, log, and `pid`. Nothing outside DIR and the cache is

@@ -4,12 +4,14 @@
 #     tests/live/kafka.sh start DIR     prints NAME=value lines for the environment; DIR is made
 #     tests/live/kafka.sh restart DIR   stops it and starts it again on the same ports with its data
 #     tests/live/kafka.sh stop DIR      stops it; DIR is left to be looked at, or to be started again
+#     tests/live/kafka.sh topics BROKERS PARTITIONS NAME…   makes topics that are not there yet
 #
 # Needs Java 17 or later (with keytool) and, the first time, Maven. Three listeners on 127.0.0.1: without protection
 # (KAFKA_BROKERS), SASL with SCRAM or PLAIN (KAFKA_SASL_BROKERS), and TLS (KAFKA_TLS_BROKERS). Topics are not made on
 # demand. Tests that must restart a broker start one of their own with KAFKA_SCRIPT, or stop and start this one in
 # KAFKA_LIVE_DIR if nobody else uses it. The SASL user `ecs` may do everything, `nobody` nothing; both have the password
 # `ecs-secret`.
+# shellcheck source=tests/live/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly release=4.1.1
@@ -86,8 +88,44 @@ launch() {
     wait_until "$dir" 90 started "$dir"
 }
 
+# topics BROKERS PARTITIONS NAME…: Kafka's own tool for this is not among the jars; its client is.
+topics() {
+    local source
+    source=$(mktemp -d)
+    cat >"$source/Topics.java" <<'JAVA'
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+
+public class Topics {
+    public static void main(String[] args) throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", args[0]))) {
+            var there = admin.listTopics().names().get();
+            List<NewTopic> missing = new ArrayList<>();
+            for (int i = 2; i < args.length; i++) {
+                if (!there.contains(args[i])) {
+                    missing.add(new NewTopic(args[i], Optional.of(Integer.parseInt(args[1])), Optional.empty()));
+                }
+            }
+            admin.createTopics(missing).all().get();
+        }
+    }
+}
+JAVA
+    java -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$(jars)/*" "$source/Topics.java" "$@" >&2
+    rm -r "$source"
+}
+
 main() {
-    [[ $# == 2 ]] || die "usage: $0 start|restart|stop DIR"
+    if [[ ${1:-} == topics && $# -ge 4 ]]; then
+        needs java
+        topics "${@:2}"
+        return
+    fi
+    [[ $# == 2 ]] || die "usage: $0 start|restart|stop DIR | topics BROKERS PARTITIONS NAME…"
     local command=$1 dir
     mkdir -p "$2"
     dir=$(cd "$2" && pwd)
@@ -107,7 +145,7 @@ main() {
             cat "$dir/env"
             ;;
         stop) stop_server "$dir" ;;
-        *) die "usage: $0 start|restart|stop DIR" ;;
+        *) die "usage: $0 start|restart|stop DIR | topics BROKERS PARTITIONS NAME…" ;;
     esac
 }
 

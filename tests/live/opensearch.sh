@@ -117,6 +117,7 @@ launch() {
     port=$(cat "$dir/node/http.port" 2>/dev/null || true)
     [ -z "$port" ] || settings+=("http.port=$port")
     rm -f "$dir/node/http.port"
+    # shellcheck disable=SC2086 # several options in one variable
     "$(cat "$dir/java")/bin/java" ${OPENSEARCH_JAVA_OPTS:--Xms1g -Xmx1g} -cp "$(cat "$dir/lib")/*" \
         "$dir/Live.java" "$dir/node" "${settings[@]}" >"$dir/log" 2>&1 </dev/null &
     echo $! >"$dir/pid"

@@ -2,21 +2,36 @@
 # The status page in a real browser, over a real stage that reads a simulated API:
 #
 #     tests/live/page.sh PROGRAM [PICTURES]
+#     tests/live/page.sh --browser     only tells which browser that would be, and fails if there is none
 #
 # PROGRAM is the built anthropic-ecs. Looks at the page wide and narrow, light and dark, with the API there and away; fails
 # when something on it is missing, or when the browser complains. With PICTURES, a folder, the page is also kept as pictures
-# there; PAGE_HISTORY (hours), PAGE_PEOPLE and PAGE_WAIT (seconds) give them more to show. Needs Chromium, which Debian has
-# as `chromium`; nothing is downloaded.
+# there; PAGE_HISTORY (hours), PAGE_PEOPLE and PAGE_WAIT (seconds) give them more to show. Needs Chromium or Chrome, by one
+# of the names they are installed under, or the one in PAGE_BROWSER; nothing is downloaded.
 # Only processes that this script started are stopped.
 
 # shellcheck source=tests/live/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-(($# >= 1)) || die "usage: tests/live/page.sh PROGRAM [PICTURES]"
+# The first of the names that is installed.
+browser() {
+    local name
+    for name in "${PAGE_BROWSER:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+        if [[ -n $name ]] && command -v "$name"; then return; fi
+    done
+    die "no Chromium or Chrome is installed; PAGE_BROWSER names one"
+}
+
+(($# >= 1)) || die "usage: tests/live/page.sh PROGRAM [PICTURES] | --browser"
+browser=$(browser)
+if [[ $1 == --browser ]]; then
+    printf '%s\n' "$browser"
+    exit
+fi
 program=$(realpath "$1")
 pictures=${2:-}
-needs chromium curl
+needs curl
 dir=$(mktemp -d)
 started=()
 finish() {
@@ -88,8 +103,10 @@ browse() {
     shift 3
     local flags=(--headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$dir/profile" --window-size="$size"
         --enable-logging=stderr --virtual-time-budget=4000 "$@")
-    chromium "${flags[@]}" --dump-dom "$page/" >"$dir/$name.html" 2>"$dir/$name.log" || die "chromium: $(tail -n 5 "$dir/$name.log")"
-    chromium "${flags[@]}" --screenshot="$dir/$name.png" "$page/" >/dev/null 2>>"$dir/$name.log" || die "chromium: $(tail -n 5 "$dir/$name.log")"
+    timeout 60 "$browser" "${flags[@]}" --dump-dom "$page/" >"$dir/$name.html" 2>"$dir/$name.log" ||
+        die "$browser: $(tail -n 5 "$dir/$name.log")"
+    timeout 60 "$browser" "${flags[@]}" --screenshot="$dir/$name.png" "$page/" >/dev/null 2>>"$dir/$name.log" ||
+        die "$browser: $(tail -n 5 "$dir/$name.log")"
     ! grep -E 'CONSOLE' "$dir/$name.log" || die "$name: the browser complains"
 }
 

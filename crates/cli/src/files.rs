@@ -4,7 +4,8 @@
 //!
 //! Documents go straight to the path the user named, not to a temporary file that is renamed at the end:
 //! the path may be a pipe or a device, a long run's output should be readable while it grows, and half a
-//! run's output is worth having. The price is that it must be cut back to whole lines by ourselves.
+//! run's output is worth having. The price is that it must be cut back to whole lines by ourselves. How a path is opened is
+//! [`disk`]'s business.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, Write};
@@ -42,7 +43,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Makes a file, or empties an existing one.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: File::create(path)? })
+        Ok(Self { file: disk::empty(path)? })
     }
 
     /// Standard output, without the buffer that the standard library puts before it.

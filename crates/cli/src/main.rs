@@ -29,6 +29,7 @@ mod stop;
 mod suggest;
 mod table;
 mod telemetry;
+mod terminal;
 mod verify;
 
 use std::io::{self, Write};
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
     let ending = ended.unwrap_or_else(|failure| {
         if let Some(message) = failure.message() {
             // Nobody is left to be told when standard error is closed too.
-            let _ = writeln!(io::stderr(), "anthropic-ecs: {message}");
+            let _ = writeln!(io::stderr(), "anthropic-ecs: {}", terminal::shown_lines(&message));
         }
         failure.ending()
     });

@@ -14,6 +14,7 @@ use crate::failure::{Ending, Failure};
 use crate::knowledge;
 use crate::run::failure;
 use crate::table::{Style, Table};
+use crate::terminal::shown_json;
 
 /// Runs the mode.
 pub(crate) fn run(args: &SetupArgs) -> Result<Ending, Failure> {
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &SetupArgs) -> Result<Ending, Failure> {
             .map(|item| json!({"kind": item.kind.name(), "name": item.name, "body": item.body}))
             .collect();
         let text = serde_json::to_string_pretty(&items).map_err(Failure::failed)?;
-        writeln!(io::stdout(), "{text}").map_err(Failure::writing)?;
+        writeln!(io::stdout(), "{}", shown_json(&text)).map_err(Failure::writing)?;
         show(&mut io::stderr(), &steps).map_err(Failure::writing)?;
         return match assets::refusal(&steps) {
             Some(fault) => Err(failure(&fault)),

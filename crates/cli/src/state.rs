@@ -16,6 +16,7 @@ use crate::args::{StateArgs, StateCommand};
 use crate::config::{Config, Source};
 use crate::failure::{Ending, Failure};
 use crate::run::{failure, wire};
+use crate::terminal::{shown, shown_json};
 
 /// Runs the mode.
 pub(crate) fn run(args: &StateArgs) -> Result<Ending, Failure> {
@@ -47,7 +48,7 @@ fn show(config: &Config, json: bool) -> Result<Ending, Failure> {
         return Ok(Ending::Done);
     };
     if json || name != api::NAME {
-        say(&format!("{value:#}"))?;
+        say(&shown_json(&format!("{value:#}")))?;
         return Ok(Ending::Done);
     }
     let position = serde_json::from_value(value).map_err(|error| {
@@ -92,7 +93,8 @@ fn words(position: &Position, folder: &Path) -> String {
         ));
     }
     lines.push(format!("attestations   {}", position.sequence));
-    lines.join("\n")
+    // Some of it was said by a server.
+    lines.iter().map(|line| shown(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn reset(config: &Config, yes: bool) -> Result<Ending, Failure> {

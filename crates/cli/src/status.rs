@@ -15,6 +15,7 @@ use crate::args::StatusArgs;
 use crate::config::{Config, Listen};
 use crate::failure::{Ending, Failure};
 use crate::telemetry::overview::sum;
+use crate::terminal::{shown, shown_json};
 
 /// Where a stage listens of which nothing is known.
 const USUAL: &str = "http://127.0.0.1:9464";
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Ending, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let status = runtime.block_on(ask(&address)).map_err(Failure::failed)?;
-    let text = if args.json { format!("{status:#}\n") } else { view(&status) };
+    let text = if args.json { format!("{}\n", shown_json(&format!("{status:#}"))) } else { view(&status) };
     io::stdout().write_all(text.as_bytes()).map_err(Failure::writing)?;
     let ready = status["readiness"]["ready"] == true;
     Ok(if ready { Ending::Done } else { Ending::Failed })
@@ -96,18 +97,19 @@ pub(crate) async fn ask(address: &str) -> anyhow::Result<Value> {
 /// What is shown: state, cause and remedy first.
 fn view(status: &Value) -> String {
     let (readiness, totals) = (&status["readiness"], &status["totals"]);
-    let mut out = format!(
-        "{}  {} to {}, version {}, since {}\n\n",
+    let mut out = shown(&format!(
+        "{}  {} to {}, version {}, since {}",
         text(&readiness["state"]),
         text(&status["source"]),
         text(&status["sink"]),
         text(&status["version"]),
         text(&readiness["since"]),
-    );
+    ));
+    out.push_str("\n\n");
     for part in readiness["parts"].as_array().into_iter().flatten() {
         line(
             &mut out,
-            &text(&part["part"]),
+            text(&part["part"]),
             &format!("{} since {}", text(&part["state"]), text(&part["since"])),
         );
         if part["state"] == "down" {
@@ -185,21 +187,17 @@ fn view(status: &Value) -> String {
 
 fn line(out: &mut String, name: &str, words: &str) {
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{name:<14}{words}");
+    let _ = writeln!(out, "{name:<14}{}", shown(words));
 }
 
-/// A text of the stage, on one line.
-fn text(value: &Value) -> String {
-    let text = value.as_str().unwrap_or_default();
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// A text of the stage.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 fn dead(reasons: Option<&Map<String, Value>>) -> String {
     let Some(reasons) = reasons.filter(|reasons| !reasons.is_empty()) else { return "none".to_owned() };
-    let named: Vec<String> = reasons
-        .iter()
-        .map(|(reason, count)| format!("{} {count}", text(&Value::from(reason.as_str()))))
-        .collect();
+    let named: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     format!("{}: {}", sum(reasons), named.join(", "))
 }
 
@@ -275,7 +273,7 @@ mod tests {
         for said in [
             "waiting  kafka to elasticsearch",
             "sink          down since 2026-01-01T01:00:00Z\n",
-            "cause:  no \u{fffd}[31mright (forbidden, 7 times)\n",
+            "cause:  no \\u{1b}[31mright (forbidden, 7 times)\n",
             "remedy: give it\n",
             "throughput    5.5 records/s over the last 10 s\n",
             "behind        55 messages; the newest record that has ended is 25.0 h old\n",

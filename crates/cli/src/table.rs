@@ -1,8 +1,11 @@
 //! Plain tables for people: aligned columns, cells of several lines, colour only in a terminal.
 //!
-//! Owns the layout and the decision whether to colour. Must not know what is in a cell.
+//! Owns the layout and the decision whether to colour. Must not know what is in a cell; whatever it is, no character of it acts
+//! upon the terminal.
 
 use std::io::{self, IsTerminal, Write};
+
+use crate::terminal::shown;
 
 /// How text is emphasised; not at all unless standard output is a terminal.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,12 +46,12 @@ pub(crate) struct Cell(Vec<(String, bool)>);
 impl Cell {
     /// Adds a line.
     pub(crate) fn push(&mut self, line: impl Into<String>) {
-        self.0.push((line.into(), false));
+        self.0.push((shown(&line.into()), false));
     }
 
     /// Adds a line that is not to catch the eye.
     pub(crate) fn push_dim(&mut self, line: impl Into<String>) {
-        self.0.push((line.into(), true));
+        self.0.push((shown(&line.into()), true));
     }
 
     /// How many lines it has.
@@ -59,7 +62,7 @@ impl Cell {
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self(vec![(text.into(), false)])
+        Self(vec![(shown(&text.into()), false)])
     }
 }
 

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use common::{code, run, stderr, stdout};
 
@@ -37,6 +38,16 @@ fn it_shows_the_whole_stage_and_tells_what_happened() {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     assert!(!said.contains('\u{1b}') && !told.contains('\u{1b}'), "colours outside a terminal");
+
+    // Nobody else may read any of it.
+    let mut made = vec![output.clone()];
+    while let Some(path) = made.pop() {
+        let (folder, mode) = (path.is_dir(), path.metadata().unwrap().mode() & 0o777);
+        assert_eq!(mode, if folder { 0o700 } else { 0o600 }, "{}", path.display());
+        if folder {
+            made.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
 
     // What it says to do next works.
     let documents = output.join("ecs.ndjson");

@@ -8,11 +8,11 @@
 //!
 //! The file is text of two lines: the envelope, and the position as JSON.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use disk::{Replaced, fault};
 use model::fault::{Fault, FaultKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +28,7 @@ const MOST_BYTES: u64 = 1 << 30;
 #[derive(Debug, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateConfig {
-    /// A folder of the stage's own; made if it is not there. One process uses it at a time.
+    /// A folder of the stage's own; made for its user alone (mode 0700) if it is not there. One process uses it at a time.
     #[serde(default = "state_path")]
     pub path: PathBuf,
 }
@@ -65,11 +65,9 @@ impl Checkpoint {
     ///
     /// Another process has the folder, or it cannot be made or written.
     pub fn open(folder: &Path, name: &str) -> Result<Self, Fault> {
-        let made = fs::create_dir_all(folder);
-        made.map_err(|error| storage(folder, "making", &error))?;
+        disk::folder(folder).map_err(|error| fault(folder, "making", &error))?;
         let beside = folder.join("lock");
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(&beside);
-        let lock = lock.map_err(|error| storage(&beside, "opening", &error))?;
+        let lock = disk::update(&beside).map_err(|error| fault(&beside, "opening", &error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: file(folder, name), lock }),
             Err(TryLockError::WouldBlock) => Err(Fault::new(
@@ -77,7 +75,7 @@ impl Checkpoint {
                 format!("the state in {} is in use by another process", folder.display()),
                 "stop that one, or give this one a state.path of its own",
             )),
-            Err(TryLockError::Error(error)) => Err(storage(&beside, "locking", &error)),
+            Err(TryLockError::Error(error)) => Err(fault(&beside, "locking", &error)),
         }
     }
 
@@ -112,22 +110,9 @@ impl Checkpoint {
     ///
     /// What the disk said; the old position is still there, or the new one may be.
     pub fn save<T: Serialize>(&self, position: &T) -> Result<(), Fault> {
-        let text = envelope(position).map_err(|error| storage(&self.path, "writing", &error.into()))?;
-        self.replace(&text).map_err(|error| storage(&self.path, "writing", &error))
-    }
-
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let new = self.path.with_extension("state.new");
-        // Made anew each time, so that nothing that lies there, such as a link, is written to.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let text = envelope(position).map_err(|error| fault(&self.path, "writing", &error.into()))?;
+        disk::replace(&self.path, &text, Replaced::Durably)
+            .map_err(|error| fault(&self.path, "writing", &error))
     }
 }
 
@@ -140,7 +125,7 @@ fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Fault> {
     let mut text = Vec::new();
     match File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(storage(path, "reading", &error)),
+        Err(error) => return Err(fault(path, "reading", &error)),
         Ok(_) => {}
     }
     let body = open_envelope(&text).map_err(|why| unreadable(path, why))?;
@@ -183,19 +168,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Something our own disk refused.
-fn storage(path: &Path, doing: &str, error: &io::Error) -> Fault {
-    let remedy = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
-        io::ErrorKind::PermissionDenied => "let this user read and write there",
-        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing",
-        _ => "look at that disk",
-    };
-    Fault::new(FaultKind::Storage, format!("{doing} {} failed: {error}", path.display()), remedy)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -260,6 +236,12 @@ mod tests {
         std::os::unix::fs::symlink(&victim, root.path().join("file.state.new")).unwrap();
         checkpoint.save(&vec![1]).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        drop(checkpoint);
+        fs::remove_file(root.path().join("lock")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("nowhere"), root.path().join("lock")).unwrap();
+        let fault = Checkpoint::open(root.path(), "file").unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Unusable, "{fault}");
+        assert!(!root.path().join("nowhere").exists());
     }
 
     #[test]

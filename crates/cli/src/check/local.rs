@@ -103,6 +103,11 @@ fn written(path: &Path, inputs: &Expansion) -> Result<(), Fault> {
             "name another file, outside the folders that are read",
         ));
     }
+    if path.is_symlink() {
+        let cause =
+            format!("`path`, {}, is a symbolic link, and nothing is written through links", path.display());
+        return Err(unusable(cause, "name the file itself"));
+    }
     if path.is_dir() {
         return Err(unusable(format!("`path`, {}, is a folder", path.display()), "name a file in it"));
     }

@@ -17,6 +17,7 @@ use crate::failure::{Ending, Failure};
 use crate::run::wire::Knowledge;
 use crate::status;
 use crate::telemetry::{self, Listener};
+use crate::terminal::shown;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +33,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Ending, Failure> {
             let types = knowledge.mapping.tables().activities.len();
             report.good("mapper", format!("{types} activity types, {}", number(geo, "GeoIP database")));
         }
-        Err(failure) => report.bad("mapper", failure.message().unwrap_or_default()),
+        // Tables tell all their problems at once, one on each line.
+        Err(failure) => {
+            failure.message().unwrap_or_default().lines().for_each(|line| report.bad("mapper", line));
+        }
     }
     local::look(&config, &mut report);
     told(&config, &mut report);
@@ -62,16 +66,21 @@ struct Report {
 
 impl Report {
     fn good(&mut self, part: &'static str, words: impl Into<String>) {
-        self.lines.push(("ok", part, words.into()));
+        self.add("ok", part, &words.into());
     }
 
     fn unclear(&mut self, part: &'static str, words: impl Into<String>) {
-        self.lines.push(("?", part, words.into()));
+        self.add("?", part, &words.into());
     }
 
     fn bad(&mut self, part: &'static str, words: impl Into<String>) {
         self.bad += 1;
-        self.lines.push((WRONG, part, words.into()));
+        self.add(WRONG, part, &words.into());
+    }
+
+    /// Adds a line. Much of what it says was said by a server.
+    fn add(&mut self, mark: &'static str, part: &'static str, words: &str) {
+        self.lines.push((mark, part, shown(words)));
     }
 
     /// Whether something was found wrong with a part.

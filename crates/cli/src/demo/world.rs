@@ -48,7 +48,7 @@ impl Folder {
         let unusable = |error: io::Error| {
             Failure::failed(anyhow::Error::new(error).context(format!("{name} cannot be used for the demo")))
         };
-        fs::create_dir_all(path).map_err(unusable)?;
+        disk::folder(path).map_err(unusable)?;
         let empty = fs::read_dir(path).map_err(unusable)?.next().is_none();
         if !empty && !folder.configuration().is_file() {
             return Err(Failure::usage(anyhow!(
@@ -84,15 +84,15 @@ impl Folder {
     pub(super) fn furnish(&self, url: &str, key: &str) -> Result<String, Failure> {
         let geoip = self.path.join(Self::GEOIP);
         let written = || -> io::Result<()> {
-            fs::create_dir_all(&geoip)?;
-            DATABASES.iter().try_for_each(|(name, bytes)| fs::write(geoip.join(name), bytes))
+            disk::folder(&geoip)?;
+            DATABASES.iter().try_for_each(|(name, bytes)| disk::write(&geoip.join(name), bytes))
         };
         written()
             .with_context(|| format!("{} cannot be written", geoip.display()))
             .map_err(Failure::Failed)?;
         let text = self.text(url, key)?;
         let path = self.configuration();
-        fs::write(&path, &text)
+        disk::write(&path, text.as_bytes())
             .with_context(|| format!("{} cannot be written", path.display()))
             .map_err(Failure::Failed)?;
         Ok(text)

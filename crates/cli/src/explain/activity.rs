@@ -18,6 +18,7 @@ use super::{rules, words};
 use crate::args::ExplainArgs;
 use crate::failure::{Ending, Failure};
 use crate::table::{Style, Table};
+use crate::terminal::shown;
 use crate::{catalog, knowledge, suggest};
 
 /// The report on a known type.
@@ -242,7 +243,11 @@ fn write_actors(out: &mut impl Write, actors: &[Actor<'_>], style: Style) -> io:
 
 fn write_unknown(out: &mut impl Write, report: &Unknown<'_>, count: usize) -> io::Result<()> {
     let style = Style::of_stdout();
-    writeln!(out, "{} is not among the {count} known activity types.\n", style.bold(report.activity_type))?;
+    writeln!(
+        out,
+        "{} is not among the {count} known activity types.\n",
+        style.bold(&shown(report.activity_type))
+    )?;
     if !report.nearest.is_empty() {
         writeln!(out, "{}", style.bold("Nearest known types"))?;
         for name in &report.nearest {

@@ -5,7 +5,6 @@
 
 use std::io::{self, Write};
 
-use model::catalog::Shape;
 use model::tables::{FieldRow, Tables};
 use serde::Serialize;
 
@@ -62,11 +61,8 @@ struct CopyReport {
 impl FieldReport {
     /// What the tables say of a documented field of `name`.
     pub(super) fn documented(tables: &Tables, leaf: Leaf<'_>, name: &str) -> Self {
-        let values = match leaf.shape {
-            Shape::Enum { values } => values.clone(),
-            _ => Vec::new(),
-        };
-        let shape = Some(words::shape(leaf.shape));
+        let values = leaf.values.iter().map(|value| (*value).to_owned()).collect();
+        let shape = Some(leaf.shape_in_words());
         let homes = homes(tables, &leaf.path, name);
         Self { field: leaf.path, shape, values, optional: leaf.optional, nullable: leaf.nullable, homes }
     }

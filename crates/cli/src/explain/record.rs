@@ -20,6 +20,7 @@ use crate::args::ExplainArgs;
 use crate::failure::{Ending, Failure};
 use crate::knowledge;
 use crate::table::{Cell, Style, Table};
+use crate::terminal::{shown, shown_json};
 
 /// Where leftovers go.
 const METADATA: &str = "anthropic.audit.metadata";
@@ -264,7 +265,7 @@ fn plain(value: &Value) -> String {
 fn write(out: &mut impl Write, report: &Report, more: bool) -> io::Result<()> {
     let style = Style::of_stdout();
     writeln!(out, "{}", style.bold("The document"))?;
-    writeln!(out, "{}\n", indented(report.document.get()))?;
+    writeln!(out, "{}\n", indented(&shown_json(report.document.get())))?;
     writeln!(out, "{}", style.bold("Where each value went"))?;
     let mut table = Table::new(&["FIELD", "VALUE", "WENT TO", "WHY"]);
     for fate in &report.fields {
@@ -291,7 +292,7 @@ fn write(out: &mut impl Write, report: &Report, more: bool) -> io::Result<()> {
 /// The beginning of a value.
 fn short(value: &Value) -> String {
     const MOST: usize = 40;
-    let text: String = plain(value).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = shown(&plain(value));
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text,

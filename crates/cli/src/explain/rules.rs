@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use model::catalog::{Field, Shape};
 use model::tables::{FieldRow, Tables};
 
+use super::words;
+
 /// Actor fields are named so in the table.
 pub(crate) const ACTOR: &str = "actor.";
 
@@ -37,12 +39,24 @@ pub(crate) fn is_opened(tables: &Tables, path: &str, name: &str) -> bool {
 pub(crate) struct Leaf<'c> {
     /// Dotted path in the record.
     pub(crate) path: String,
-    /// Its shape.
+    /// Its shape; the first, where the objects of a union have it in several.
     pub(crate) shape: &'c Shape,
+    /// Its published values, those of all objects it may be in.
+    pub(crate) values: Vec<&'c str>,
     /// The key may be missing, or its parent's.
     pub(crate) optional: bool,
     /// The value may be `null`.
     pub(crate) nullable: bool,
+}
+
+impl Leaf<'_> {
+    /// In words.
+    pub(crate) fn shape_in_words(&self) -> String {
+        match self.shape {
+            Shape::Enum { .. } => format!("one of {}", self.values.len()),
+            shape => words::shape(shape),
+        }
+    }
 }
 
 /// The leaves of `fields`: objects that the table takes apart are opened.
@@ -73,14 +87,33 @@ fn open<'c>(
         }
         Shape::Union { variants } if is_opened(tables, &path, name) => {
             for inner in variants.iter().flat_map(|variant| &variant.fields) {
-                let known = format!("{below}{}", inner.name);
-                if found.iter().all(|leaf| leaf.path != known) {
-                    open(tables, &below, inner, true, name, found);
+                let mut inside = Vec::new();
+                open(tables, &below, inner, true, name, &mut inside);
+                for leaf in inside {
+                    match found.iter_mut().find(|known| known.path == leaf.path) {
+                        Some(known) => also(known, leaf),
+                        None => found.push(leaf),
+                    }
                 }
             }
         }
-        shape => found.push(Leaf { path, shape, optional, nullable: field.nullable }),
+        shape => {
+            let values = match shape {
+                Shape::Enum { values } => values.iter().map(String::as_str).collect(),
+                _ => Vec::new(),
+            };
+            found.push(Leaf { path, shape, values, optional, nullable: field.nullable });
+        }
     }
+}
+
+/// Another object of a union has the same field.
+fn also<'c>(known: &mut Leaf<'c>, other: Leaf<'c>) {
+    let new = other.values.into_iter().filter(|value| !known.values.contains(value));
+    let new: Vec<&str> = new.collect();
+    known.values.extend(new);
+    known.optional |= other.optional;
+    known.nullable |= other.nullable;
 }
 
 #[cfg(test)]
@@ -101,6 +134,28 @@ mod tests {
         let conditional = rows(&tables, "principal_id", "design_project_member_added");
         assert!(conditional.len() > 2);
         assert!(conditional.iter().rev().skip(1).all(|row| row.when.is_some()));
+    }
+
+    #[test]
+    fn a_leaf_of_several_objects_is_there_once_with_all_values() {
+        let (tables, catalog) = (Tables::builtin(), Catalog::builtin());
+        let leaves = leaves(&tables, ACTOR, &catalog.actors["federated_actor"], "federated_actor");
+        let values = |path: &str| {
+            let found: Vec<_> = leaves.iter().filter(|leaf| leaf.path == path).collect();
+            assert_eq!(found.len(), 1, "{path}");
+            (found[0].values.clone(), found[0].shape_in_words())
+        };
+        assert_eq!(
+            values("actor.provider.type"),
+            (vec!["aws", "azure", "gcp", "oidc"], "one of 4".to_owned())
+        );
+        assert_eq!(values("actor.provider.account_id").0, [""; 0]);
+        for (name, activity) in &catalog.activities {
+            let leaves = super::leaves(&tables, "", &activity.fields, name);
+            let paths: std::collections::BTreeSet<&str> =
+                leaves.iter().map(|leaf| leaf.path.as_str()).collect();
+            assert_eq!(paths.len(), leaves.len(), "{name} has a path twice");
+        }
     }
 
     #[test]

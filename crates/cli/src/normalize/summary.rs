@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::pipeline::Closing;
 use super::worker::Counts;
 use crate::table::grouped;
+use crate::terminal::shown;
 
 /// How many unknown types are named.
 const NAMED: usize = 5;
@@ -117,7 +118,7 @@ fn counted(number: u64, what: &str) -> String {
 
 /// A type and its count; a name comes from the record and may hold anything.
 fn named(name: &str, count: u64) -> String {
-    let shown: String = name.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let shown = shown(&name.chars().take(80).collect::<String>());
     let shown = if name.is_empty() { "(no type)" } else { &shown };
     format!("{shown} {}", grouped(count))
 }
@@ -138,7 +139,7 @@ mod tests {
             line,
             "anthropic-ecs: read 2,000, wrote 1,998, dead 2 (not_json 2); 2.00 s, 1,000 records/s, 1.0 MB/s\n\
              anthropic-ecs: the dead letters, with their reasons, are in d\n\
-             anthropic-ecs: 6 unknown activity types in 21 records, mapped by inference: t6? 6, t5? 5, t4? 4, t3? 3, t2? 2, ...\n"
+             anthropic-ecs: 6 unknown activity types in 21 records, mapped by inference: t6\\n 6, t5\\n 5, t4\\n 4, t3\\n 3, t2\\n 2, ...\n"
         );
     }
 }

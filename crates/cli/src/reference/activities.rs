@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::catalog::{Activity, Catalog, Field, Shape};
+use model::catalog::{Activity, Catalog, Field};
 use model::tables::{ActivityRow, ActorRow, FieldRow, Tables};
 
 use super::{NOTE, code, codes, head, row};
@@ -284,33 +284,11 @@ fn fields(tables: &Tables, prefix: &str, fields: &[Field], name: &str) -> String
     let leaves = rules::leaves(tables, prefix, fields, name);
     let rows = leaves.into_iter().filter(|leaf| leaf.path != "actor").map(|leaf| {
         let absent = if leaf.optional || leaf.nullable { "?" } else { "" };
-        let own: Vec<&str> = leaf.path.strip_prefix(prefix).unwrap_or(&leaf.path).split('.').collect();
-        let shape = match values(fields, &own) {
-            values if values.is_empty() => words::shape(leaf.shape),
-            values => codes(values),
-        };
+        let shape = if leaf.values.is_empty() { leaf.shape_in_words() } else { codes(&leaf.values) };
         let (home, copies) = places(&rules::rows(tables, &leaf.path, name));
         row([code(&leaf.path), format!("{shape}{absent}"), home, copies])
     });
     rows.collect()
-}
-
-/// The published values of the field at a path, those of all objects it may be in.
-fn values<'c>(fields: &'c [Field], path: &[&str]) -> Vec<&'c str> {
-    let Some((first, rest)) = path.split_first() else { return Vec::new() };
-    let mut found: Vec<&str> = Vec::new();
-    for field in fields.iter().filter(|field| field.name == *first) {
-        let more: Vec<&str> = match &field.shape {
-            Shape::Enum { values } if rest.is_empty() => values.iter().map(String::as_str).collect(),
-            Shape::Object { fields } => values(fields, rest),
-            Shape::Union { variants } => {
-                variants.iter().flat_map(|variant| values(&variant.fields, rest)).collect()
-            }
-            _ => Vec::new(),
-        };
-        found.extend(more.into_iter().filter(|value| !found.contains(value)).collect::<Vec<_>>());
-    }
-    found
 }
 
 /// Where a value goes, and where copies of it go, by the rows that are tried for it in this order.
@@ -377,16 +355,6 @@ fn shared(tables: &Tables, catalog: &Catalog) -> String {
         }
     }
     page
-}
-
-#[test]
-fn values_are_those_of_all_variants() {
-    let catalog = Catalog::builtin();
-    assert_eq!(
-        values(&catalog.actors["federated_actor"], &["provider", "type"]),
-        ["aws", "azure", "gcp", "oidc"]
-    );
-    assert_eq!(values(&catalog.actors["federated_actor"], &["provider", "account_id"]), [""; 0]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::args::RunArgs;
 use crate::config::{Config, Sink, Source};
 use crate::failure::{Ending, Failure};
 use crate::telemetry::{Export, Telemetry};
+use crate::terminal::shown;
 
 use dead_letters::Letters;
 use wire::Knowledge;
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Ending, Failure> {
         Err(Broken::Usage(failure)) => Err(failure),
         Err(Broken::Run(error)) => {
             say(&closing_line(&error.summary, started));
-            Err(Failure::failed(anyhow!("{error}")))
+            Err(Failure::failed(anyhow!(shown(&error.to_string()))))
         }
     }
 }
@@ -165,7 +166,8 @@ async fn either(one: &mut Signal, other: &mut Signal) {
 
 /// A fault at the start as the program's failure: the user's to mend, or the world's.
 pub(crate) fn failure(fault: &Fault) -> Failure {
-    let error = anyhow!("{fault}");
+    // Much of what a fault says was said by a server.
+    let error = anyhow!(shown(&fault.to_string()));
     if fault.kind == FaultKind::Unusable { Failure::usage(error) } else { Failure::failed(error) }
 }
 
@@ -178,7 +180,7 @@ fn ending(summary: &Summary) -> Ending {
 
 fn say(line: &str) {
     // Standard error may be closed; what was delivered is what counts.
-    let _ = writeln!(io::stderr(), "anthropic-ecs: {line}");
+    let _ = writeln!(io::stderr(), "anthropic-ecs: {}", shown(line));
 }
 
 /// What was done, in a line.

@@ -26,6 +26,7 @@ use crate::args::VerifyArgs;
 use crate::config::{Config, DeadLettersConfig, Sink};
 use crate::failure::{Ending, Failure};
 use crate::run::failure;
+use crate::terminal::shown;
 
 use index::{Count, Index};
 
@@ -161,8 +162,9 @@ impl Tally {
         let equal = if *equal > 0 { format!("{equal} with the same count, ") } else { String::new() };
         writeln!(
             out,
-            "{} attestations: {exact} exact, {equal}{more} with more than was read then, {short} short; {new} records given, {found}",
-            lines.len()
+            "{} attestations: {exact} exact, {equal}{more} with more than was read then, {short} short; {new} records given, {}",
+            lines.len(),
+            shown(found)
         )
         .map_err(Failure::writing)?;
         if *short > 0 {

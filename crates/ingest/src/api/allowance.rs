@@ -12,6 +12,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use disk::Replaced;
+
 use super::budget::{Budget, Kept};
 use super::reader::Now;
 
@@ -61,9 +63,7 @@ fn read(path: &Path) -> io::Result<Option<Kept>> {
 }
 
 fn write(path: &Path, kept: &Kept) -> io::Result<()> {
-    let new = path.with_extension("budget.new");
-    fs::write(&new, serde_json::to_vec(kept)?)?;
-    fs::rename(&new, path)
+    disk::replace(path, &serde_json::to_vec(kept)?, Replaced::Soon)
 }
 
 #[cfg(test)]

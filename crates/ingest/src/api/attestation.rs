@@ -6,12 +6,11 @@
 //! travels in the position, which is saved first, and is written to its file after that; at a start, what the file lacks is
 //! added. Numbers tell which those are.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use model::fault::{Fault, FaultKind};
+use model::fault::Fault;
 use serde::{Deserialize, Serialize};
 
 use super::position::Walk;
@@ -126,7 +125,7 @@ impl Attestations {
     pub(super) fn open(folder: &Path) -> Result<Self, Fault> {
         let path = folder.join("attestations.ndjson");
         let opened = (|| {
-            let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(&path)?;
+            let mut file = disk::append(&path)?;
             let last = last_number(&mut file)?;
             Ok((file, last))
         })();
@@ -194,12 +193,11 @@ fn last_number(file: &mut File) -> io::Result<Option<u64>> {
 }
 
 fn storage(path: &Path, error: &io::Error) -> Fault {
-    let remedy = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
-        io::ErrorKind::InvalidData => "its last line is none of ours; move the file away",
-        _ => "look at that disk, and let this user read and write there",
-    };
-    Fault::new(FaultKind::Storage, format!("writing {} failed: {error}", path.display()), remedy)
+    let mut fault = disk::fault(path, "writing", error);
+    if error.kind() == io::ErrorKind::InvalidData {
+        fault.remedy = "its last line is none of ours; move the file away".to_owned();
+    }
+    fault
 }
 
 /// Reads all lines. Waits for the disk.

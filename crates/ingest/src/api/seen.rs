@@ -100,7 +100,8 @@ pub(super) struct SeenStore {
 impl SeenStore {
     /// Opens the file, or makes it. Waits for the disk.
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let opened = Database::builder().set_cache_size(CACHE).create(path);
+        let file = disk::update(path).map_err(|error| disk::fault(path, "opening", &error))?;
+        let opened = Database::builder().set_cache_size(CACHE).create_file(file);
         let database = opened.map_err(|error| {
             Fault::new(
                 FaultKind::Unusable,

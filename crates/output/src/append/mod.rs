@@ -11,13 +11,14 @@ mod names;
 mod repair;
 mod writer;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use disk::fault as storage;
 use model::fault::{Fault, FaultKind};
 
 pub(crate) use frames::Framing;
@@ -249,7 +250,7 @@ impl Appender {
         self.file = None;
         self.length = 0;
         self.unsynced = None;
-        sync_folder(path).map_err(|error| storage(path, "rotating", &error))
+        disk::sync_folder(path).map_err(|error| storage(path, "rotating", &error))
     }
 
     /// Sees to it that the file is open, is still what the path leads to, and ends where we think it does.
@@ -277,7 +278,7 @@ impl Appender {
         let file = if self.plan.path == Path::new("-") {
             io::stdout().as_fd().try_clone_to_owned().map(File::from)
         } else {
-            OpenOptions::new().write(true).open(&self.plan.path)
+            disk::existing(&self.plan.path)
         };
         let mut file = file.map_err(|error| storage(&self.plan.path, "opening", &error))?;
         self.length = 0;
@@ -292,7 +293,8 @@ impl Appender {
     fn open_file(&mut self) -> Result<(), Fault> {
         let path = &self.plan.path;
         let failed = |error: &io::Error| storage(path, "opening", error);
-        match fs::symlink_metadata(path) {
+        // A link would be refused by the opening; here it can still be said what to name instead.
+        let there = match fs::symlink_metadata(path) {
             Ok(data) if data.is_symlink() => {
                 return Err(unusable(
                     path,
@@ -303,17 +305,24 @@ impl Appender {
             Ok(data) if !data.is_file() => {
                 return Err(unusable(path, "is no regular file", "name a file, or - for standard output"));
             }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(failed(&error)),
-        }
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path);
-        let file = file.map_err(|error| failed(&error))?;
-        // What was opened must be what was looked at: nobody may have put a link there in between.
-        let (open, named) = (file.metadata(), fs::symlink_metadata(path));
-        let same = matches!((&open, &named), (Ok(a), Ok(b)) if a.dev() == b.dev() && a.ino() == b.ino());
-        if !same {
+        };
+        let file = disk::append(path).map_err(|error| failed(&error))?;
+        // What was opened must be what was looked at: nobody may have put another file there in between.
+        let open = file.metadata().map_err(|error| failed(&error))?;
+        let same = fs::symlink_metadata(path)
+            .is_ok_and(|named| named.dev() == open.dev() && named.ino() == open.ino());
+        if !same || !open.is_file() {
             return Err(unusable(path, "was replaced while it was opened", "see who else writes there"));
+        }
+        if !there && let Some(mode) = names::rotated(path).last().and_then(|last| mode(last)) {
+            // Whoever was let in to the file before this one is let in to this one.
+            file.set_permissions(mode).map_err(|error| failed(&error))?;
+        }
+        if there && disk::is_for_everybody(&open) {
+            tracing::warn!(file = %path.display(), "every user of this machine may read this file; take that right away with chmod o-rwx");
         }
         let whole = repair::whole_length(path, &file, self.plan.framing)?;
         let length = file.metadata().map_err(|error| failed(&error))?.len();
@@ -321,7 +330,7 @@ impl Appender {
             tracing::warn!(file = %path.display(), bytes = length - whole, "cut off an unfinished write");
             file.set_len(whole).and_then(|()| file.sync_all()).map_err(|error| failed(&error))?;
         }
-        sync_folder(path).map_err(|error| failed(&error))?;
+        disk::sync_folder(path).map_err(|error| failed(&error))?;
         let born = file.metadata().and_then(|data| data.created().or_else(|_| data.modified()));
         self.begun = born.unwrap_or_else(|_| SystemTime::now());
         self.length = whole;
@@ -360,8 +369,7 @@ fn lock(path: &Path) -> Result<Lock, Fault> {
     hidden.push(".lock");
     let beside = path.with_file_name(hidden);
     let failed = |error: &io::Error| storage(&beside, "locking", error);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(&beside);
-    let file = file.map_err(|error| failed(&error))?;
+    let file = disk::update(&beside).map_err(|error| failed(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(Fault::new(
@@ -373,25 +381,13 @@ fn lock(path: &Path) -> Result<Lock, Fault> {
     }
 }
 
-/// Makes names in the folder of `path` durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(names::folder(path))?.sync_all()
+/// The mode of a file that somebody may have changed it to.
+fn mode(path: &Path) -> Option<fs::Permissions> {
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|data| data.permissions())
 }
 
 fn unusable(path: &Path, what: &str, remedy: &str) -> Fault {
     Fault::new(FaultKind::Unusable, format!("{} {what}", path.display()), remedy)
-}
-
-/// Something our own disk refused.
-fn storage(path: &Path, doing: &str, error: &io::Error) -> Fault {
-    let remedy = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
-        io::ErrorKind::PermissionDenied => "let this user write there",
-        io::ErrorKind::NotFound => "make the folder",
-        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing",
-        _ => "look at that disk",
-    };
-    Fault::new(FaultKind::Storage, format!("{doing} {} failed: {error}", path.display()), remedy)
 }
 
 #[cfg(test)]

@@ -13,11 +13,6 @@ use chrono::{DateTime, Utc};
 /// `20261120T090025.123456Z`
 const STAMP_BYTES: usize = 23;
 
-/// The folder a file lies in.
-pub(super) fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// A name for `path` as it ends now: behind every name given before.
 pub(super) fn next(path: &Path, now: SystemTime, last: Option<&Path>) -> PathBuf {
     let last = rotated(path).pop().max(last.map(Path::to_owned));
@@ -37,7 +32,7 @@ pub(super) fn next(path: &Path, now: SystemTime, last: Option<&Path>) -> PathBuf
 
 /// The finished files of `path`, oldest first.
 pub(super) fn rotated(path: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder(path)).into_iter().flatten().flatten();
+    let entries = fs::read_dir(disk::folder_of(path)).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| path.with_file_name(entry.file_name()))
         .filter(|name| stamp_of(path, name).is_some())

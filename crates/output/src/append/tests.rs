@@ -1,6 +1,7 @@
 //! Crashes at every byte, full disks, rotation, locks: what is in the file afterwards.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
@@ -136,7 +137,8 @@ fn one_writer_at_a_time_and_the_file_is_not_for_everybody() {
     let first = Appender::open(plan(&path, Framing::Plain)).unwrap();
     let fault = Appender::open(plan(&path, Framing::Plain)).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Taken, "{fault}");
-    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o137, 0);
+    let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().mode() & 0o777;
+    assert_eq!([mode("a"), mode(".a.lock")], [0o600, 0o600]);
     drop(first);
     Appender::open(plan(&path, Framing::Plain)).unwrap();
 }
@@ -167,6 +169,51 @@ fn size_and_age_end_a_file() {
     assert!(!path.exists());
     appender.append(&chunk("{\"next\":1}\n")).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"next\":1}\n");
+}
+
+#[test]
+fn who_may_read_a_file_may_read_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("out.ndjson");
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    let open = || Appender::open(Plan { rotate_bytes: Some(4), ..plan(&path, Framing::Plain) }).unwrap();
+    let mut appender = open();
+    appender.append(&chunk("{}\n")).unwrap();
+    appender.append(&chunk("{}\n")).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    appender.append(&chunk("{}\n")).unwrap();
+    assert_eq!(mode(&path), 0o640);
+    // A process that ended between a rotation and the next line knows as much.
+    appender.rotate().unwrap();
+    drop(appender);
+    let appender = open();
+    assert_eq!(mode(&path), 0o640);
+    assert_eq!(
+        names::rotated(&path).iter().map(|path| mode(path)).collect::<Vec<_>>(),
+        [0o600, 0o640, 0o640]
+    );
+    drop(appender);
+}
+
+#[test]
+fn a_link_in_place_of_the_lock_or_of_a_new_file_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    std::os::unix::fs::symlink(at("victim"), at(".a.lock")).unwrap();
+    let fault = Appender::open(plan(&at("a"), Framing::Plain)).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unusable, "{fault}");
+    assert!(fault.to_string().contains(".a.lock is a symbolic link"), "{fault}");
+    assert!(!at("victim").exists() && !at("a").exists());
+
+    let rotating = Plan { rotate_bytes: Some(4), ..plan(&at("b"), Framing::Plain) };
+    let mut appender = Appender::open(rotating).unwrap();
+    appender.append(&chunk("{}\n")).unwrap();
+    appender.rotate().unwrap();
+    std::os::unix::fs::symlink(at("victim"), at("b")).unwrap();
+    let fault = appender.append(&chunk("{}\n")).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unusable, "{fault}");
+    assert!(!at("victim").exists());
 }
 
 #[test]

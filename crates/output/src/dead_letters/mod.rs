@@ -23,8 +23,9 @@ pub use line::{DeadLetter, Place, Stage};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLettersConfig {
-    /// The file: one JSON object a line. It is made at the start, with mode 0640, and appended to if it is there. A lock file
-    /// lies beside it, hidden. A file source reads it back.
+    /// The file: one JSON object a line. It is made at the start, for its user alone (mode 0600), and appended to if it is
+    /// there, whatever its mode. A symbolic link at its place is refused. A lock file lies beside it, hidden. A file source
+    /// reads it back.
     #[serde(default = "path")]
     pub path: PathBuf,
     /// The file gets its final name, with the time in it, before a write that would make it longer than this. Without this

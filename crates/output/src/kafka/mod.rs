@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod probe;
 mod producer;
+mod reminder;
 mod transactional;
 
 pub use config::{Compression, Config, Format, Key, Settings};

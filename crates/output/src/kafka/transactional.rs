@@ -11,17 +11,19 @@
 //! group's positions say what was committed, which nothing in this process can.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::fault::{Fault, FaultKind};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
+use tokio::time::Instant;
 
 use super::client::{Handle, Headers, Report, drop_aside};
 use super::config::Settings;
 use super::producer::{is_suspect, outcomes};
+use super::reminder::Reminder;
 use crate::document::Request;
 use crate::sink::Outcome;
 
@@ -49,6 +51,8 @@ pub struct TransactionalSink {
     headers: Headers,
     handle: Option<Arc<Handle>>,
     state: State,
+    /// When it is said that a transaction waits.
+    waits: Reminder,
     /// A broker refused a batch: until a transaction gets through, every message goes in a batch of its own.
     alone: bool,
 }
@@ -87,7 +91,14 @@ impl TransactionalSink {
         }
         let headers = Headers::new(settings, ecs_version);
         let handle = Some(Arc::new(Handle::new(settings, &headers, false)?));
-        Ok(Self { settings: settings.clone(), headers, handle, state: State::New, alone: false })
+        Ok(Self {
+            settings: settings.clone(),
+            headers,
+            handle,
+            state: State::New,
+            waits: Reminder::default(),
+            alone: false,
+        })
     }
 
     /// Begins a transaction. Before the first one, what an earlier process with the same transactional id left open is
@@ -170,7 +181,6 @@ impl TransactionalSink {
         call: impl Fn(&Handle) -> Result<(), KafkaError> + Clone + Send + 'static,
     ) -> Result<(), Verdict> {
         let since = Instant::now();
-        let mut told = false;
         loop {
             let (call, at_work) = (call.clone(), Arc::clone(handle));
             let ended = tokio::task::spawn_blocking(move || call(&at_work)).await;
@@ -181,8 +191,8 @@ impl TransactionalSink {
             };
             match self.judge(handle, &error) {
                 Verdict::Again(fault) if since.elapsed() < patience => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%fault, "the transaction waits");
+                    if let Some(attempts) = self.waits.is_due(fault.kind, Instant::now().into_std()) {
+                        tracing::warn!(%fault, attempts, "the transaction waits");
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -310,3 +320,7 @@ fn unknown(why: &str) -> Fault {
         "start again: the positions are in the transaction, so reading goes on where it is right",
     )
 }
+
+#[cfg(test)]
+#[path = "transactional_tests.rs"]
+mod tests;

@@ -14,8 +14,9 @@ use crate::append::{Durability, Framing, Plan};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NdjsonConfig {
-    /// The file; `-` is standard output. It is made with mode 0640, and appended to if it is there. Its folder must exist, and
-    /// a symbolic link at its place is refused. A lock file lies beside it, hidden, so that one process alone writes it.
+    /// The file; `-` is standard output. It is made for its user alone (mode 0600), and appended to if it is there, whatever
+    /// its mode; after a rotation the new file gets the mode of the last. Its folder must exist, and a symbolic link at its
+    /// place is refused. A lock file lies beside it, hidden, so that one process alone writes it.
     pub path: PathBuf,
     /// The file gets its final name, with the time in it, before a write that would make it longer than this. Such names sort
     /// by time, and no file is ever overwritten. Without this key size does not matter.

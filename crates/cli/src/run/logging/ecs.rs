@@ -8,7 +8,8 @@ use chrono::SecondsFormat;
 use mapper::ECS_VERSION;
 use serde_json::{Map, Value, json};
 
-use super::line::{Line, acts};
+use super::line::Line;
+use crate::terminal::shown_json;
 
 /// The line, without its end.
 pub(super) fn write(line: &Line) -> String {
@@ -52,22 +53,5 @@ pub(super) fn write(line: &Line) -> String {
         }
     }
     out.push('}');
-    escape(&out)
-}
-
-/// JSON may hold characters as they are that a terminal acts upon; whoever follows the log there is not to meet them. Such
-/// characters stand in texts alone.
-fn escape(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for character in json.chars() {
-        if acts(character) {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(character);
-        }
-    }
-    out
+    shown_json(&out)
 }

@@ -70,10 +70,3 @@ impl Visit for Line {
         self.fields.push((field.name(), value.into()));
     }
 }
-
-/// Whether a character does something instead of standing for something: it controls a terminal, ends a line, or turns the
-/// direction of writing.
-pub(super) fn acts(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use serde_json::json;
 
 use super::*;
+use crate::terminal::acts;
 
 thread_local! {
     static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -51,7 +52,7 @@ fn down() {
 fn a_line_for_people_is_one_line_and_shows_what_would_act() {
     let line = written(Format::Text { colour: false }, down);
     assert_eq!(line.matches('\n').count(), 1);
-    assert!(!line.trim_end().chars().any(line::acts), "{line:?}");
+    assert!(!line.trim_end().chars().any(acts), "{line:?}");
     let (time, rest) = line.split_at(24);
     assert!(time.ends_with('Z') && time.starts_with("20"), "{line}");
     assert_eq!(
@@ -74,7 +75,7 @@ fn only_the_level_has_a_colour() {
 #[test]
 fn a_line_for_machines_is_one_ecs_object() {
     let line = written(Format::Ecs, down);
-    assert!(!line.trim_end_matches('\n').chars().any(line::acts), "{line:?}");
+    assert!(!line.trim_end_matches('\n').chars().any(acts), "{line:?}");
     assert!(line.starts_with("{\"@timestamp\":\"20") && line.ends_with("}\n"), "{line}");
     let object: serde_json::Value = serde_json::from_str(&line).unwrap();
     let said = [

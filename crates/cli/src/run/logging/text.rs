@@ -6,7 +6,8 @@ use chrono::SecondsFormat;
 use serde_json::Value;
 use tracing::Level;
 
-use super::line::{Line, acts};
+use super::line::Line;
+use crate::terminal::{acts, shown};
 
 /// The line, without its end.
 pub(super) fn write(line: &Line, colour: bool) -> String {
@@ -20,14 +21,14 @@ pub(super) fn write(line: &Line, colour: bool) -> String {
     };
     // Writing to a string cannot fail.
     let _ = if colour { write!(out, " \x1b[{code}m{name}\x1b[0m ") } else { write!(out, " {name} ") };
-    escape(&line.message, &mut out);
+    out.push_str(&shown(&line.message));
     for (name, value) in &line.fields {
         let _ = write!(out, "  {name}=");
         match value {
             Value::String(text) if is_plain(text) => out.push_str(text),
             Value::String(text) => {
                 out.push('"');
-                escape(&text.replace('\\', "\\\\").replace('"', "\\\""), &mut out);
+                out.push_str(&shown(&text.replace('\\', "\\\\").replace('"', "\\\"")));
                 out.push('"');
             }
             other => {
@@ -40,15 +41,4 @@ pub(super) fn write(line: &Line, colour: bool) -> String {
 
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !acts(c) && c != '"' && c != '\\')
-}
-
-/// Writes a text so that each of its characters is seen.
-fn escape(text: &str, out: &mut String) {
-    for character in text.chars() {
-        if acts(character) {
-            out.extend(character.escape_default());
-        } else {
-            out.push(character);
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! The source with its wires and its disk, against the simulator's server on a loopback port.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -101,6 +102,27 @@ async fn rows_come_over_the_wire_and_a_restart_goes_on_where_it_was() {
     for path in files(wired.folder.path()) {
         let bytes = std::fs::read(path).unwrap();
         assert!(memchr::memmem::find(&bytes, wired.key.as_bytes()).is_none(), "the key is kept nowhere");
+    }
+    let made: Vec<_> = std::fs::read_dir(wired.folder.path()).unwrap().map(Result::unwrap).collect();
+    assert!(made.len() >= 4, "{made:?}");
+    for entry in made {
+        assert_eq!(entry.metadata().unwrap().mode() & 0o7777, 0o600, "{}", entry.path().display());
+    }
+}
+
+#[tokio::test]
+async fn a_link_in_place_of_the_ids_or_the_attestations_is_refused() {
+    let wired = Wired::new(8, 1).await;
+    let settings = wired.settings(wired.until());
+    let nowhere = wired.folder.path().join("nowhere");
+    for name in ["compliance_api.ids", "attestations.ndjson"] {
+        let link = wired.folder.path().join(name);
+        std::os::unix::fs::symlink(&nowhere, &link).unwrap();
+        let fault = wired.open(&settings).err().unwrap();
+        assert_eq!(fault.kind, FaultKind::Unusable, "{fault}");
+        assert!(fault.cause.contains(name) && fault.cause.contains("symbolic link"), "{fault}");
+        std::fs::remove_file(link).unwrap();
+        assert!(!nowhere.exists(), "{name}");
     }
 }
 
