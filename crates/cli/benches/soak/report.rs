@@ -140,7 +140,15 @@ fn counts(outcome: &Outcome) -> String {
         .counts
         .iter()
         .map(|(words, counts)| ((*words).to_owned(), counts.iter().map(|count| grouped(*count)).collect()));
-    table("As the stages count, until the end", &names, rows)
+    let record = &outcome.record;
+    format!(
+        "{}\n\nThe simulated API answered {} requests with {} rows, the stand-in for Elasticsearch {} bulk requests; the NDJSON files had {:.1} GiB.",
+        table("As the stages count, until the end", &names, rows),
+        grouped(record.requests.iter().sum::<u64>() as f64),
+        grouped(record.rows as f64),
+        grouped(outcome.bulks as f64),
+        outcome.ndjson_bytes as f64 / f64::from(1 << 30),
+    )
 }
 
 fn table(head: &str, names: &[&str], rows: impl IntoIterator<Item = (String, Vec<String>)>) -> String {

@@ -54,7 +54,6 @@ pub(crate) struct Run<'o> {
 
 /// What came of it.
 pub(crate) struct Outcome {
-    pub(crate) span: Duration,
     pub(crate) samples: Vec<Sample>,
     pub(crate) figures: Vec<Figures>,
     pub(crate) balances: Vec<Balance>,
@@ -100,7 +99,7 @@ impl<'o> Run<'o> {
         Self {
             options,
             begun: Instant::now(),
-            weather: Weather::new(options.seed, options.span(), options.kills),
+            weather: Weather::new(&tenant, options.seed, options.span(), options.kills),
             tenant,
             elastic,
             stages,
@@ -261,7 +260,6 @@ impl<'o> Run<'o> {
         let count = |(name, words)| (words, [0, 1].map(|at| self.stages[at].total(name)));
         let counts = COUNTS.map(count).to_vec();
         Outcome {
-            span: self.options.span(),
             samples,
             figures,
             balances,

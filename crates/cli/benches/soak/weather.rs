@@ -43,8 +43,14 @@ const KINDS: [FaultKind; 26] = [
     FaultKind::HasMoreMissing,
 ];
 
+/// Each of them happens to one request in so many, at least; so something happens to about one in twenty.
+const ONE_IN: u64 = 420;
+
 /// These cost a minute each, in which an hour of the feed passes.
 const LONG: [FaultKind; 3] = [FaultKind::Expired, FaultKind::Revoked, FaultKind::Starved];
+
+/// Each of them happens to one request in so many, at least.
+const LONG_ONE_IN: u64 = 12_000;
 
 /// Somebody or something that can be away.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,28 +104,39 @@ pub(crate) struct Record {
 /// What goes wrong.
 pub(crate) struct Weather {
     random: Random,
-    faults: Often,
-    long: Often,
     outages: Often,
     kills: Option<Often>,
     away: Option<(Away, Instant)>,
+    /// Who is away next.
+    next: Away,
     /// How long an outage lasts at most.
     longest: Duration,
     pub(crate) record: Record,
 }
 
 impl Weather {
-    pub(crate) fn new(seed: u64, span: Duration, kills: bool) -> Self {
+    /// Orders what goes wrong with single requests to the API, without end. It goes by requests and not by time: a stage that
+    /// waits longer after each failure must not meet another one with each attempt.
+    pub(crate) fn new(tenant: &Tenant, seed: u64, span: Duration, kills: bool) -> Self {
         let mut random = Random::new(seed ^ 0x7765_6174);
+        let kinds = KINDS.iter().map(|kind| (*kind, ONE_IN));
+        for (kind, one_in) in kinds.chain(LONG.iter().map(|kind| (*kind, LONG_ONE_IN))) {
+            let fault = Fault {
+                count: 0,
+                every: one_in + random.below(one_in / 2),
+                after: one_in / 20 + random.below(one_in),
+                ..fault(kind, &mut random)
+            };
+            tenant.control().with(|simulation, _| simulation.order(fault)).unwrap();
+        }
         let within = |part: u32, least: u64, most: u64| {
             (span / part).clamp(Duration::from_secs(least), Duration::from_secs(most))
         };
         Self {
-            faults: Often::new(Duration::from_millis(1_500), &mut random),
-            long: Often::new(within(4, 240, 900), &mut random),
-            outages: Often::new(within(6, 5, 240), &mut random),
+            outages: Often::new(within(4, 5, 240), &mut random),
             kills: kills.then(|| Often::new(within(10, 4, 240), &mut random)),
             away: None,
+            next: Away::Api,
             longest: within(20, 2, 30),
             random,
             record: Record::default(),
@@ -139,26 +156,20 @@ impl Weather {
         stages: &mut [Stage; 2],
         runtime: &Runtime,
     ) {
-        if self.faults.is_due(&mut self.random) {
-            let kind = *self.random.pick(&KINDS);
-            self.order(tenant, kind);
-        }
-        if self.long.is_due(&mut self.random) {
-            let kind = *self.random.pick(&LONG);
-            self.order(tenant, kind);
-        }
         match self.away {
             Some((who, until)) if Instant::now() >= until => self.back(who, tenant, elastic, runtime),
             None if self.outages.is_due(&mut self.random) => {
-                let who = *self.random.pick(&[Away::Api, Away::Sink]);
+                let who = self.next;
                 let length = self.longest.mul_f64(0.2 + self.random.below(800) as f64 / 1_000.0);
                 self.away = Some((who, Instant::now() + length));
                 match who {
                     Away::Api => {
+                        self.next = Away::Sink;
                         self.record.api_outages += 1;
                         runtime.block_on(tenant.server().go_away()).unwrap();
                     }
                     Away::Sink => {
+                        self.next = Away::Api;
                         self.record.sink_outages += 1;
                         elastic.away(true);
                     }
@@ -188,27 +199,6 @@ impl Weather {
         self.away = None;
     }
 
-    /// Something for the next request that it can happen to. What could happen to none until now does not happen.
-    fn order(&mut self, tenant: &Tenant, kind: FaultKind) {
-        let random = &mut self.random;
-        let mut fault = Fault::new(kind);
-        match kind {
-            FaultKind::Status => {
-                fault.status = Some(*random.pick(&[500, 500, 503, 504, 529]));
-                // For good, as far as that page is concerned; it passes all the same.
-                fault.should_retry = (fault.status == Some(500) && random.chance(50)).then_some(false);
-            }
-            FaultKind::RateLimited => fault.retry_after = random.chance(50).then_some(2),
-            FaultKind::Drip => (fault.bytes, fault.pause_millis) = (Some(4_000), Some(10)),
-            FaultKind::Huge => fault.bytes = Some(4 << 20),
-            _ => {}
-        }
-        tenant.control().with(|simulation, _| {
-            simulation.clear_faults();
-            simulation.order(fault).unwrap();
-        });
-    }
-
     /// From now on nothing goes wrong.
     pub(crate) fn clear(&mut self, tenant: &Tenant, elastic: &Elastic, runtime: &Runtime) {
         if let Some((who, _)) = self.away {
@@ -231,4 +221,21 @@ impl Weather {
             }
         }
     }
+}
+
+/// A fault with its particulars.
+fn fault(kind: FaultKind, random: &mut Random) -> Fault {
+    let mut fault = Fault::new(kind);
+    match kind {
+        FaultKind::Status => {
+            fault.status = Some(*random.pick(&[500, 503, 504, 529]));
+            // For good, as far as that page is concerned; it passes all the same.
+            fault.should_retry = (fault.status == Some(500)).then_some(false);
+        }
+        FaultKind::RateLimited => fault.retry_after = random.chance(50).then_some(2),
+        FaultKind::Drip => (fault.bytes, fault.pause_millis) = (Some(4_000), Some(10)),
+        FaultKind::Huge => fault.bytes = Some(4 << 20),
+        _ => {}
+    }
+    fault
 }
