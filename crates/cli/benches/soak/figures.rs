@@ -27,6 +27,7 @@ pub(crate) struct Figures {
     pub(crate) early: f64,
     pub(crate) half: f64,
     pub(crate) end: f64,
+    pub(crate) anonymous: f64,
     pub(crate) peak: f64,
     /// MiB an hour after the warm-up, and what that makes until the end.
     pub(crate) slope: f64,
@@ -96,6 +97,7 @@ impl Figures {
             early: at(warm.min(600.0)),
             half: at(last.seconds / 2.0),
             end: last.resident_bytes as f64 / MIB,
+            anonymous: last.anonymous_bytes as f64 / MIB,
             peak: samples.iter().map(|sample| sample.peak_bytes).max().unwrap_or(0) as f64 / MIB,
             slope,
             growth: slope * (last.seconds - judged[0].seconds) / 3_600.0,

@@ -35,7 +35,6 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = run::Run::new(&options).run();
     let folder = Options::folder();
-    fs::write(folder.join("samples.ndjson"), outcome.lines()).unwrap();
     println!("\n{}", report::summary(&outcome));
     // Figures of a failure are kept, and not published.
     let destination = if outcome.faults.is_empty() { options.destination() } else { folder };

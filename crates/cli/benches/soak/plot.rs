@@ -78,7 +78,7 @@ pub(crate) fn draw(outcome: &Outcome) -> String {
 
 /// Thousands of documents a minute, over stretches long enough to be read.
 fn rate(samples: &[&Sample], end: f64) -> Vec<(f64, f64)> {
-    let stretch = end / 180.0;
+    let stretch = (end / 120.0).max(5.0);
     let mut points = Vec::new();
     let mut last: Option<&Sample> = None;
     for sample in samples {

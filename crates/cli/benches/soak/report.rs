@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use chrono::Utc;
+use model::settings::Period;
 
 use crate::figures::Figures;
 use crate::options::Options;
@@ -50,7 +51,7 @@ pub(crate) fn page(options: &Options, outcome: &Outcome) -> String {
         ("times", format!("{TIMES:.0}")),
         ("people", grouped(options.people as f64)),
         ("every", format!("{:.1}", options.every().as_secs_f64())),
-        ("warm_up", format!("{:.0}", options.warm_up().as_secs_f64() / 60.0)),
+        ("warm_up", Period(options.warm_up()).to_string()),
         ("kills", kills.to_owned()),
         ("machine", machine::words()),
         ("load", machine::load()),
@@ -78,12 +79,13 @@ fn verdict(outcome: &Outcome) -> String {
 /// A row of the table of stages: its words, and how it is told.
 type Row = (&'static str, fn(&Figures) -> String);
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     ("documents at the sink", |f| grouped(f.written as f64)),
     ("documents a minute, on average", |f| grouped(f.rate)),
-    ("resident memory when warm, at half time, at the end, MiB", |f| {
+    ("resident memory after ten minutes, at half time, at the end, MiB", |f| {
         format!("{:.1}, {:.1}, {:.1}", f.early, f.half, f.end)
     }),
+    ("of it in the end no file's, MiB", |f| format!("{:.1}", f.anonymous)),
     ("at its highest, MiB", |f| format!("{:.1}", f.peak)),
     ("its slope after the warm-up, MiB an hour", |f| format!("{:+.2}", f.slope)),
     ("open descriptors, least and most; usual in the first and the last third", |f| range(f.descriptors)),

@@ -1,7 +1,8 @@
 //! The run: bad weather for as long as was asked for, then calm, then rest, and then the books are closed.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, stderr};
+use std::fs::File;
+use std::io::{IsTerminal as _, Write as _, stderr};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -45,6 +46,8 @@ pub(crate) struct Run<'o> {
     follower: Follower,
     weather: Weather,
     samples: Vec<Sample>,
+    /// The same as NDJSON, for whoever looks while it runs.
+    kept: File,
     settled: Instant,
     sampled: Option<Instant>,
     bar: ProgressBar,
@@ -71,11 +74,6 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The samples as NDJSON.
-    pub(crate) fn lines(&self) -> String {
-        self.samples.iter().map(|sample| serde_json::to_string(sample).unwrap() + "\n").collect()
-    }
-
     /// The samples of a stage.
     pub(crate) fn of(&self, stage: &str) -> Vec<&Sample> {
         self.samples.iter().filter(|sample| sample.stage == stage).collect()
@@ -106,6 +104,7 @@ impl<'o> Run<'o> {
             ledgers,
             follower,
             samples: Vec::new(),
+            kept: File::create(Options::folder().join("samples.ndjson")).unwrap(),
             settled: Instant::now(),
             sampled: None,
             bar: bar(options.span()),
@@ -156,7 +155,10 @@ impl<'o> Run<'o> {
         let outage = self.weather.is_outage();
         for (stage, ledger) in self.stages.iter_mut().zip(&self.ledgers) {
             let now = self.tenant.control().now();
-            self.samples.extend(Sample::take(stage, seconds, now, ledger.written(), outage));
+            let sample = Sample::take(stage, seconds, now, ledger.written(), outage);
+            let Some(sample) = sample else { continue };
+            writeln!(self.kept, "{}", serde_json::to_string(&sample).unwrap()).unwrap();
+            self.samples.push(sample);
         }
     }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use ingest::api::{NAME, Position};
 use ingest::checkpoint::Checkpoint;
 
+use crate::options::Options;
 use crate::tenant::{RECONCILE, Tenant, time};
 
 /// How long it may take to stop in good order.
@@ -51,7 +52,7 @@ base_url = "{url}"
 api_key_file = "key"
 since = "{since}"
 poll_interval = "1s"
-page_size = 1000
+page_size = 2000
 budget_share = 1.0
 timeout = "5s"
 reconcile = {RECONCILE}
@@ -188,6 +189,9 @@ listen = "{listen}"
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep(&Options::folder());
+        }
         if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();

@@ -45,7 +45,7 @@ impl Tenant {
     pub(crate) fn new(runtime: &Runtime, seed: u64, people: usize, span: Duration) -> Self {
         // Behind our clock for as long as it lasts, so that the stages follow its own.
         let ahead = (span.as_micros() as f64 * TIMES) as i64 + SPARE;
-        let start = (now() - ahead) / HOUR * HOUR;
+        let start = monday_morning(now() - ahead);
         let mut settings = Settings { seed, start, own_reads: Some(SECOND), ..Settings::default() };
         settings.tenant.people = people;
         settings.tenant.hourly = 40;
@@ -118,6 +118,13 @@ impl Tenant {
 /// What our clock says, in microseconds since 1970.
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
+}
+
+/// The last Monday at 06:00 UTC, when most of the offices are at work or about to be: five days of load follow.
+fn monday_morning(time: i64) -> i64 {
+    // 1 January 1970 was a Thursday, so that the first such Monday was its fifth.
+    let (first, week) = (4 * 24 * HOUR + 6 * HOUR, 7 * 24 * HOUR);
+    first + (time - first).div_euclid(week) * week
 }
 
 /// A time for a configuration.
