@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ingest::api::Position;
 use tokio::runtime::Runtime;
 
 use crate::elastic::Elastic;
@@ -17,7 +18,7 @@ use crate::ledger::{Balance, Ledger};
 use crate::options::Options;
 use crate::sample::Sample;
 use crate::stage::Stage;
-use crate::tenant::{HOUR, KEYS, Tenant};
+use crate::tenant::{KEYS, MINUTE, Tenant};
 use crate::weather::{Record, Weather};
 
 /// How often it is looked whether anything is due.
@@ -34,6 +35,9 @@ const CALM: Duration = Duration::from_secs(180);
 
 /// How long it may take until all rows are found when nothing happens any more.
 const REST: Duration = Duration::from_secs(300);
+
+/// By how much the clock is moved on then.
+const STEP: Duration = Duration::from_secs(1_800);
 
 /// Everything that is at work.
 pub(crate) struct Run<'o> {
@@ -203,30 +207,30 @@ impl<'o> Run<'o> {
         None
     }
 
-    /// Nothing happens any more, until everything that had happened is found, or should have been.
+    /// Nothing happens any more, until everything that had happened is found, or should have been. The clock is moved on only
+    /// when the stages have read what there is, re-reads included: how fast they are must not decide what they find.
     fn rest(&mut self) {
         let until = self.tenant.come_to_rest();
         let deadline = Instant::now() + REST;
+        let control = self.tenant.control().clone();
         while Instant::now() < deadline {
-            sleep(SETTLE);
-            self.follower.follow();
-            self.weather.note(&self.tenant.take_seen());
+            sleep(TICK);
             self.stages.iter_mut().for_each(|stage| _ = stage.process());
-            if self.tenant.control().now() < until {
+            let now = control.now();
+            if !self.stages.iter().all(|stage| stage.position().is_some_and(|position| idle(&position, now)))
+            {
                 continue;
             }
+            self.follower.follow();
             let ids = self.tenant.ids();
-            let found = |ledger: &Arc<Ledger>| ledger.missing(&ids) == 0;
-            let read =
-                |stage: &Stage| stage.position().is_some_and(|position| position.high.0 > until - HOUR);
-            if self.ledgers.iter().all(found) && self.stages.iter().all(read) {
+            if now > until && self.ledgers.iter().all(|ledger| ledger.missing(&ids) == 0) {
                 return;
             }
+            control.advance(STEP);
         }
     }
 
     fn close(mut self, caught_up: Option<Duration>, mut faults: Vec<String>) -> Outcome {
-        self.tenant.slow_down();
         for stage in &mut self.stages {
             let status = stage.stop();
             if !status.success() {
@@ -274,6 +278,13 @@ impl<'o> Run<'o> {
             faults,
         }
     }
+}
+
+/// Whether there is nothing to be read at that time.
+fn idle(position: &Position, now: i64) -> bool {
+    position.walks.is_empty()
+        && position.high.0 > now - 5 * MINUTE
+        && position.passes.iter().all(|pass| pass.due.0 > now)
 }
 
 /// What the stages count that is worth telling, and in which words.

@@ -181,8 +181,9 @@ listen = "{listen}"
 
     /// Its log and its dead letters are wanted after it is gone.
     pub(crate) fn keep(&self, folder: &Path) {
-        for name in ["log", "dead.ndjson", "stage.toml"] {
-            let _ = fs::copy(self.path(name), folder.join(format!("{}-{name}", self.name)));
+        for name in ["log", "dead.ndjson", "stage.toml", "state/attestations.ndjson"] {
+            let kept = name.trim_start_matches("state/");
+            let _ = fs::copy(self.path(name), folder.join(format!("{}-{kept}", self.name)));
         }
     }
 }

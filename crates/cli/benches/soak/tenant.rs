@@ -10,13 +10,11 @@ use simulator::api::{Control, Pace, Seen, Server, Settings, Simulation, Truth};
 use tokio::runtime::Runtime;
 
 pub(crate) const SECOND: i64 = 1_000_000;
-pub(crate) const HOUR: i64 = 3_600 * SECOND;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
 
 /// How many times as fast as ours its clock goes.
 pub(crate) const TIMES: f64 = 60.0;
-
-/// The same while it comes to rest, when there is nothing to be measured.
-const FAST: f64 = 900.0;
 
 /// How long rows stay in the simulator: longer than the deepest re-read of [`RECONCILE`] looks back.
 pub(crate) const HORIZON: i64 = 30 * HOUR;
@@ -50,6 +48,8 @@ impl Tenant {
         settings.tenant.people = people;
         settings.tenant.hourly = 40;
         settings.tenant.history = HOUR;
+        // These have rows that are up to two days late, which a soak would have to wait for in the end.
+        settings.tenant.stories = false;
         settings.tenant.late_per_mille = 10;
         settings.tenant.tied_percent = 10;
         settings.tenant.odd_per_mille = 2;
@@ -96,8 +96,8 @@ impl Tenant {
         self.control().with(|simulation, _| simulation.take_seen())
     }
 
-    /// Nothing happens any more after the hour under way, requests leave no rows, and time flies. Gives the moment at which
-    /// everything can be read.
+    /// Nothing happens any more after the hour under way, requests leave no rows, and the clock goes as ours does but for
+    /// where it is moved on. Gives the moment at which everything has been there to be read.
     pub(crate) fn come_to_rest(&self) -> i64 {
         let quiet = self.control().with(|simulation, now| {
             let quiet = (now / HOUR + 1) * HOUR;
@@ -105,13 +105,8 @@ impl Tenant {
             simulation.settings().own_reads = None;
             quiet
         });
-        self.control().pace(Pace::Times(FAST));
-        quiet + REST
-    }
-
-    /// It goes as fast as we do: whoever stops has time to.
-    pub(crate) fn slow_down(&self) {
         self.control().pace(Pace::Times(1.0));
+        quiet + REST
     }
 }
 
