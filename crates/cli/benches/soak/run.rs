@@ -170,7 +170,8 @@ impl<'o> Run<'o> {
     fn settle(&mut self) {
         self.follower.follow();
         self.weather.note(&self.tenant.take_seen());
-        let rows = self.tenant.take_settled();
+        let read = |stage: &Stage| stage.position().map_or(i64::MIN / 2, |position| position.high.0);
+        let rows = self.tenant.take_settled(self.stages.iter().map(read).min().unwrap_or_default());
         self.ledgers.iter().for_each(|ledger| ledger.settle(&rows));
     }
 

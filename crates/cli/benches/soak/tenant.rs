@@ -77,9 +77,9 @@ impl Tenant {
         self.control().with(|simulation, _| simulation.key(name).to_owned())
     }
 
-    /// Rows that nobody looks back to any more.
-    pub(crate) fn take_settled(&self) -> Vec<Truth> {
-        self.control().with(|simulation, now| simulation.take_before(now - HORIZON))
+    /// Rows that nobody looks back to any more who has read up to that time.
+    pub(crate) fn take_settled(&self, read: i64) -> Vec<Truth> {
+        self.control().with(|simulation, _| simulation.take_before(read - HORIZON))
     }
 
     /// All rows that are left.
