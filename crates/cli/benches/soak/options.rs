@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::Parser;
 use model::settings::Period;
 
+use crate::figures::SHORTEST;
+
 /// Hours of mixed faults at load, with memory, descriptors, threads and position looked at all the while.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo bench-soak --")]
@@ -58,9 +60,14 @@ impl Options {
         (self.span() / 720).clamp(Duration::from_millis(500), Duration::from_secs(60))
     }
 
-    /// What is at the beginning is not judged: caches fill, threads and connections are made.
+    /// What is at the beginning is not judged: caches fill, and the tenant's first day has its first busy hours.
     pub(crate) fn warm_up(&self) -> Duration {
-        (self.span() / 4).min(Duration::from_secs(1_200))
+        (self.span() / 3).min(Duration::from_secs(1_200))
+    }
+
+    /// Whether growth can be judged.
+    pub(crate) fn is_judged(&self) -> bool {
+        !self.kills && self.span() >= SHORTEST
     }
 
     /// Where samples go in any case.

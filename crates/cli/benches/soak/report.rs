@@ -37,10 +37,11 @@ pub(crate) fn page(options: &Options, outcome: &Outcome) -> String {
     };
     let size = std::fs::metadata(stage::program()).map_or(0, |found| found.len());
     let kills = if options.kills {
-        "The stages were ended now and then, by SIGTERM or SIGKILL, and started again; memory was not judged."
+        "The stages were ended now and then, by SIGTERM or SIGKILL, and started again."
     } else {
         "The two processes lived the whole time."
     };
+    let judged = if options.is_judged() { "" } else { " Growth was not judged in this run." };
     let facts = [
         ("span", options.span.to_string()),
         ("command", options.command()),
@@ -52,6 +53,7 @@ pub(crate) fn page(options: &Options, outcome: &Outcome) -> String {
         ("people", grouped(options.people as f64)),
         ("every", format!("{:.1}", options.every().as_secs_f64())),
         ("warm_up", Period(options.warm_up()).to_string()),
+        ("judged", judged.to_owned()),
         ("kills", kills.to_owned()),
         ("machine", machine::words()),
         ("load", machine::load()),

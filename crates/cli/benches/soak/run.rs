@@ -260,7 +260,7 @@ impl<'o> Run<'o> {
                 faults.push(format!("{}: a gap is left in what was read", stage.name));
             }
         }
-        if !self.options.kills {
+        if self.options.is_judged() {
             faults.extend(figures.iter().flat_map(|figures| figures.faults(self.options.span())));
         }
         self.stages.iter().for_each(|stage| stage.keep(&Options::folder()));
