@@ -234,7 +234,7 @@ fn fault(kind: FaultKind, random: &mut Random) -> Fault {
         }
         FaultKind::RateLimited => fault.retry_after = random.chance(50).then_some(2),
         FaultKind::Drip => (fault.bytes, fault.pause_millis) = (Some(4_000), Some(10)),
-        FaultKind::Huge => fault.bytes = Some(4 << 20),
+        FaultKind::Huge => fault.bytes = Some(1 << 20),
         _ => {}
     }
     fault
