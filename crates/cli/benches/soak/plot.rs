@@ -148,9 +148,15 @@ fn chart(svg: &mut String, top: f64, title: &str, lines: &[Line], outages: &[(f6
         );
     }
     for (class, points) in lines {
+        let heights: Vec<String> = points.iter().map(|point| format!("{:.1}", y(point.1))).collect();
         let mut path = String::new();
-        for (at, (seconds, value)) in points.iter().enumerate() {
-            let _ = write!(path, "{}{:.1} {:.1}", if at == 0 { "M" } else { "L" }, x(*seconds), y(*value));
+        for (at, (seconds, _)) in points.iter().enumerate() {
+            // What lies on a level line needs no point of its own.
+            let around = at.checked_sub(1).and_then(|before| heights.get(before)).zip(heights.get(at + 1));
+            if around.is_some_and(|(before, after)| *before == heights[at] && *after == heights[at]) {
+                continue;
+            }
+            let _ = write!(path, "{}{:.1} {}", if at == 0 { "M" } else { "L" }, x(*seconds), heights[at]);
         }
         let _ = writeln!(svg, "<path class=\"line {class}\" d=\"{path}\"/>");
     }
