@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     fs::create_dir_all(&destination).unwrap();
     fs::write(destination.join("soak.md"), report::page(&options, &outcome)).unwrap();
     fs::write(destination.join("soak.svg"), plot::draw(&outcome)).unwrap();
-    println!("\nwritten to {}", destination.display());
+    println!("\nwritten to {}", destination.canonicalize().unwrap().display());
     if outcome.faults.is_empty() {
         println!("PASSED");
         ExitCode::SUCCESS
