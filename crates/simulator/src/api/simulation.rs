@@ -236,13 +236,19 @@ impl Simulation {
 
     /// Every record there is, in the order of the feed, also those not shown yet (`indexed` says when).
     pub fn truth(&self) -> impl Iterator<Item = Truth> + '_ {
-        self.store.iter().map(|(place, row)| Truth {
-            id: place.id(),
-            activity_type: row.content.activity_type.clone(),
-            occurred: row.occurred,
-            created: place.created,
-            indexed: row.indexed,
-        })
+        self.store.iter().map(|(place, row)| truth(place, row))
+    }
+
+    /// Takes the records out that were made before a time, in the order of the feed, as if the vendor's retention had deleted
+    /// them: for who runs for days, and holds the truth against a sink piece by piece.
+    pub fn take_before(&mut self, time: Micros) -> Vec<Truth> {
+        let rows = self.store.take_before(Place { created: time, number: 0 });
+        rows.into_iter().map(|(place, row)| truth(place, &row)).collect()
+    }
+
+    /// Takes the requests so far, oldest first. What is asked about requests later knows only those after them.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen)
     }
 
     /// How many records there are.
@@ -327,5 +333,16 @@ impl Simulation {
     /// A number for an id.
     pub(super) fn number(&mut self) -> u128 {
         (u128::from(self.random.bits()) << 64) | u128::from(self.random.bits())
+    }
+}
+
+/// A record as it truly is.
+fn truth(place: Place, row: &Row) -> Truth {
+    Truth {
+        id: place.id(),
+        activity_type: row.content.activity_type.clone(),
+        occurred: row.occurred,
+        created: place.created,
+        indexed: row.indexed,
     }
 }

@@ -101,6 +101,13 @@ impl Store {
         self.library = None;
     }
 
+    /// Takes out every row before a place.
+    pub(crate) fn take_before(&mut self, place: Place) -> BTreeMap<Place, Row> {
+        let later = self.rows.split_off(&place);
+        self.library = None;
+        std::mem::replace(&mut self.rows, later)
+    }
+
     /// The place of a record by the number behind its id. Looks at all of them.
     pub(crate) fn find(&self, number: u128) -> Option<Place> {
         self.rows.keys().find(|place| place.number == number).copied()
