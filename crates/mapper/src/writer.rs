@@ -363,8 +363,9 @@ impl Recorder<'_, '_, '_> {
             self.recording.ops.push(Op::Distinct { start, end: self.recording.lists.len() as u32 });
         }
         let written = self.writer.distinct(list.iter().copied());
-        if !written {
-            // Whether a list is empty may depend on more than a plan looks at.
+        // Whether a list is empty may depend on more than a plan looks at; whether the actor's address is one it does look at.
+        let address = self.writer.address.map(|(address, ..)| address);
+        if !written && !matches!(*list, [(node, Write::Ip)] if Some(node) == address) {
             self.recording.unforeseeable = true;
         }
         written

@@ -48,6 +48,7 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<Ending, Failure> {
         preserve_original: args.preserve_original,
         event_hash: args.event_hash,
         max_record_bytes: args.max_record_size,
+        privacy: None,
     };
     let mapping = Arc::new(Mapping::new(tables, geo, options));
     let threads = threads(args);

@@ -10,6 +10,7 @@ mod check;
 mod csv_rows;
 mod ecs;
 mod fields;
+mod personal;
 mod suffixes;
 mod template;
 
@@ -18,6 +19,10 @@ pub use actors::ActorRow;
 pub use check::check;
 pub use ecs::{EcsField, EcsFields};
 pub use fields::{Convert, CopyTo, FieldRow, IndexType, On, When};
+pub use personal::{
+    Class, FieldName, FieldPath, Holds, KnownField, Personal, PersonalRow, Segment, check_personal,
+    ends_with_words, known_fields, personal, words,
+};
 pub use suffixes::SuffixRow;
 pub use template::{Piece, Template};
 
@@ -43,6 +48,9 @@ pub const ACTORS: Source<'static> =
 /// `mappings/fields.csv`, as shipped.
 pub const FIELDS: Source<'static> =
     Source { name: "mappings/fields.csv", text: include_str!("../../../../mappings/fields.csv") };
+/// `mappings/personal.csv`, as shipped.
+pub const PERSONAL: Source<'static> =
+    Source { name: "mappings/personal.csv", text: include_str!("../../../../mappings/personal.csv") };
 /// `mappings/suffixes.csv`, as shipped.
 pub const SUFFIXES: Source<'static> =
     Source { name: "mappings/suffixes.csv", text: include_str!("../../../../mappings/suffixes.csv") };
