@@ -5,6 +5,7 @@
 
 mod dead_letters;
 mod document;
+mod privacy;
 #[cfg(test)]
 pub(crate) mod schema;
 mod telemetry;
@@ -24,8 +25,10 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 use document::{Document, Wrong};
+use privacy::PrivacyConfig;
 
 pub(crate) use dead_letters::DeadLettersConfig;
+pub(crate) use privacy::of_file as privacy_of_file;
 pub(crate) use telemetry::{Listen, LogFormat, TelemetryConfig};
 
 /// Everything a configuration file says.
@@ -85,6 +88,9 @@ pub(crate) struct MapperConfig {
     /// Longer records go to the dead letters.
     #[serde(default = "max_record_bytes")]
     pub(crate) max_record_bytes: ByteSize,
+    /// What is done to values that say something of a person, before anything is made of them. Without this table all stay as
+    /// they are.
+    pub(crate) privacy: Option<PrivacyConfig>,
 }
 
 fn yes() -> bool {
@@ -105,6 +111,7 @@ impl Default for MapperConfig {
             ingested: true,
             namespace: None,
             max_record_bytes: max_record_bytes(),
+            privacy: None,
         }
     }
 }

@@ -102,6 +102,12 @@ fn table(anchor: &str, table: &Value) -> String {
         };
         let label = format!("<a id=\"{anchor}-{name}\"></a>`{name}`");
         out.push_str(&row([label, value(key), default, meaning]));
+        if key.get("properties").is_some() {
+            below.push_str(&format!(
+                "\nThe table `{name}` has these keys:\n{}",
+                self::table(&format!("{anchor}-{name}"), key)
+            ));
+        }
         if let Some(inner) = key.get("items").filter(|items| items.get("properties").is_some()) {
             let inside = format!("{anchor}-{name}");
             below.push_str(&format!(
