@@ -74,10 +74,10 @@ pub(crate) struct MapperConfig {
     pub(crate) geoip: Vec<PathBuf>,
     /// A CSV file with rows of your own for activity types or fields.
     pub(crate) overlay: Option<PathBuf>,
-    /// Keep the raw record, byte for byte, in `event.original`.
+    /// Keep the raw record, byte for byte, in `event.original`; with `privacy`, the treated one.
     #[serde(default)]
     pub(crate) preserve_original: bool,
-    /// Write the SHA-256 of the raw record to `event.hash`.
+    /// Write the SHA-256 of the raw record to `event.hash`; with `privacy`, of the treated one.
     #[serde(default)]
     pub(crate) event_hash: bool,
     /// Write when a record passed here to `event.ingested`. Without it, the same records give the same bytes.
