@@ -102,10 +102,9 @@ impl Config {
     /// What is to be treated, checked; `None` if nothing is. Reads the file with the key.
     pub(crate) fn privacy(&self, tables: &Tables) -> Result<Option<Privacy>, Failure> {
         let Some(config) = &self.mapper.privacy else { return Ok(None) };
-        let privacy = config.load("mapper.privacy", tables)?;
+        let privacy = config.load(tables)?;
         match &self.sink {
             Sink::Kafka(sink) if sink.format == Format::Raw && privacy.is_some() => Err(wrong(
-                "mapper.privacy",
                 "cannot be kept with `format = \"raw\"` in [sink]: raw records are handed on as they came; leave one of the two out",
             )),
             _ => Ok(privacy),
@@ -113,25 +112,33 @@ impl Config {
     }
 }
 
-/// Reads what is to be treated from a file of its own, whose one section is `[privacy]`.
+/// A file that says nothing else.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Alone {
+    /// The table.
+    privacy: PrivacyConfig,
+}
+
+/// Reads what is to be treated from a file that has no other table than `[mapper.privacy]`.
 pub(crate) fn of_file(path: &Path, tables: &Tables) -> Result<Option<Privacy>, Failure> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(anyhow!("{file}: cannot be read: {error}; expected a TOML file")))?;
     let read = || {
         let mut document = Document::parse(&file, &text, &|name| std::env::var(name).ok())?;
-        let Some(section) = document.section("privacy")? else {
-            return Err(document.wrong(None, "there is no section [privacy]"));
+        let Some(section) = document.section("mapper")? else {
+            return Err(document.wrong(None, "there is no table [mapper.privacy]"));
         };
-        let config: PrivacyConfig = document.read(section)?;
-        document.finish(&["privacy"])?;
-        Ok(config)
+        let alone: Alone = document.read(section)?;
+        document.finish(&["mapper"])?;
+        Ok(alone.privacy)
     };
-    read().map_err(Failure::usage)?.load("privacy", tables)
+    read().map_err(Failure::usage)?.load(tables)
 }
 
 impl PrivacyConfig {
-    fn load(&self, section: &str, tables: &Tables) -> Result<Option<Privacy>, Failure> {
+    fn load(&self, tables: &Tables) -> Result<Option<Privacy>, Failure> {
         let options = PrivacyOptions {
             classes: [
                 (Class::Email, self.emails),
@@ -146,19 +153,21 @@ impl PrivacyConfig {
             .map(|(class, treatment)| (class, treatment.action()))
             .into(),
             rules: self.rules.iter().map(RuleConfig::rule).collect(),
-            key: self.secret(section)?,
+            key: self.secret()?,
         };
-        Privacy::new(&options, tables).map_err(|error| refusal(section, &error, tables))
+        Privacy::new(&options, tables).map_err(|error| refusal(&error, tables))
     }
 
-    fn secret(&self, section: &str) -> Result<Option<Secret>, Failure> {
+    fn secret(&self) -> Result<Option<Secret>, Failure> {
         match (&self.key, &self.key_file) {
-            (Some(_), Some(_)) => Err(wrong(section, "has both `key` and `key_file`; leave one of them out")),
+            (Some(_), Some(_)) => Err(wrong("has both `key` and `key_file`; leave one of them out")),
             (Some(key), None) => Ok(Some(key.clone())),
             (None, Some(path)) => {
                 let text = fs::read_to_string(path).map_err(|error| {
                     let path = path.display();
-                    wrong(section, &format!("`key_file`: {path} cannot be read: {error}; put a text there that nobody can guess"))
+                    wrong(&format!(
+                        "`key_file`: {path} cannot be read: {error}; put a text there that nobody can guess"
+                    ))
                 })?;
                 Ok(Some(Secret::new(text.trim())))
             }
@@ -177,12 +186,12 @@ impl RuleConfig {
     }
 }
 
-fn wrong(section: &str, what: &str) -> Failure {
-    Failure::Usage(anyhow!("[{section}] {what}"))
+fn wrong(what: &str) -> Failure {
+    Failure::Usage(anyhow!("[mapper.privacy] {what}"))
 }
 
 /// Why it cannot be done, and what to do about it.
-fn refusal(section: &str, error: &PrivacyError, tables: &Tables) -> Failure {
+fn refusal(error: &PrivacyError, tables: &Tables) -> Failure {
     let meant = |name: &str, known: &mut dyn Iterator<Item = &str>| match nearest(name, known).first() {
         Some(near) => format!("; did you mean `{near}`?"),
         None => String::new(),
@@ -202,5 +211,5 @@ fn refusal(section: &str, error: &PrivacyError, tables: &Tables) -> Failure {
         }
         _ => String::new(),
     };
-    wrong(section, &format!("{error}{advice}"))
+    wrong(&format!("{error}{advice}"))
 }

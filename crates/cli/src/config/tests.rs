@@ -167,13 +167,20 @@ fn privacy_can_stand_in_a_file_of_its_own() {
         std::fs::write(&path, text).unwrap();
         privacy_of_file(&path, &tables).map_err(|failure| failure.message().unwrap_or_default())
     };
-    assert!(of("[privacy]\ntitles = \"truncate\"\n").unwrap().is_some());
-    assert!(of("[privacy]\n").unwrap().is_none());
+    assert!(of("[mapper.privacy]\ntitles = \"truncate\"\n").unwrap().is_some());
+    assert!(of("[mapper.privacy]\n").unwrap().is_none());
     for (text, expected) in [
-        ("titles = \"drop\"\n", "there is no section [privacy]"),
-        ("[privacy]\ntitle = \"drop\"\n", "[privacy] has no key `title`; did you mean `titles`?"),
-        ("[privacy]\ntitles = \"drop\"\n[sink]\n", "unknown section [sink]"),
-        ("[privacy]\ntitles = \"hash\"\n", "[privacy] values are to be hashed, and there is no key"),
+        ("[mapper]\ngeoip = []\n", "[mapper] has no key `geoip`"),
+        ("", "there is no table [mapper.privacy]"),
+        (
+            "[mapper.privacy]\ntitle = \"drop\"\n",
+            "[mapper.privacy] has no key `title`; did you mean `titles`?",
+        ),
+        ("[mapper.privacy]\ntitles = \"drop\"\n[sink]\n", "unknown section [sink]"),
+        (
+            "[mapper.privacy]\ntitles = \"hash\"\n",
+            "[mapper.privacy] values are to be hashed, and there is no key",
+        ),
     ] {
         let said = of(text).unwrap_err();
         assert!(said.contains(expected), "{text}: {said}");

@@ -10,6 +10,7 @@ mod check;
 mod csv_rows;
 mod ecs;
 mod fields;
+mod known;
 mod personal;
 mod suffixes;
 mod template;
@@ -19,9 +20,9 @@ pub use actors::ActorRow;
 pub use check::check;
 pub use ecs::{EcsField, EcsFields};
 pub use fields::{Convert, CopyTo, FieldRow, IndexType, On, When};
+pub use known::{Holds, KnownField, check_personal, known_fields};
 pub use personal::{
-    Class, FieldName, FieldPath, Holds, KnownField, Personal, PersonalRow, Segment, check_personal,
-    ends_with_words, known_fields, personal, words,
+    Class, FieldName, FieldPath, Personal, PersonalRow, Segment, ends_with_words, personal, words,
 };
 pub use suffixes::SuffixRow;
 pub use template::{Piece, Template};
