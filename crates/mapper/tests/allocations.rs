@@ -165,7 +165,7 @@ fn a_planned_record_with_geography_allocates_nothing() {
     nothing_is_allocated(databases(), "three databases");
 }
 
-/// Only a value that is not in the cache costs: here, people who are named beside the actor.
+/// Only a value that is not in the cache costs, and one with escapes, which must be read to be hashed.
 #[test]
 fn a_record_that_is_hashed_allocates_next_to_nothing() {
     let options = PrivacyOptions {
@@ -179,7 +179,7 @@ fn a_record_that_is_hashed_allocates_next_to_nothing() {
     planned.say("hashed, by plans");
     general.say("hashed, of no known plan");
     assert!(planned.records >= MOST as u64, "only {} of {MEASURED} went by a plan", planned.records);
-    assert!(planned.allocations * RARELY <= planned.records, "{:#?}", planned.culprits);
+    assert!(planned.allocations * 10 <= planned.records, "{:#?}", planned.culprits);
 }
 
 #[test]
