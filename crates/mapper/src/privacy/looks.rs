@@ -7,9 +7,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// No e-mail address is longer (RFC 5321), and no name before one that we would look through.
-const LONGEST_EMAIL: usize = 512;
+pub(super) const LONGEST_EMAIL: usize = 512;
 /// An IPv6 address in brackets, with a zone and a port.
-const LONGEST_ADDRESS: usize = 80;
+pub(super) const LONGEST_ADDRESS: usize = 80;
 
 /// The bare address, if a text is an e-mail address: `ada@example.com`, also as `mailto:…` and as `Ada <…>`.
 pub(super) fn email(text: &str) -> Option<&str> {

@@ -316,21 +316,16 @@ impl<'p> Pass<'p> {
     #[inline]
     fn string(&mut self, at: usize, verdict: Verdict) -> Option<usize> {
         let string = scan::string(self.raw, at)?;
-        let first = self.raw.get(at + 1).copied().unwrap_or_default();
+        let part = self.raw.get(at..string.end)?;
         let concerns = match verdict {
             Verdict::Fixed | Verdict::Rule(Action::Keep, _) => false,
-            Verdict::Usual(Action::Keep, _) => {
-                string.has_escape || self.privacy.tree.looks(first, string.has_at)
-            }
+            Verdict::Usual(Action::Keep, _) => self.privacy.tree.looks(part, string),
             Verdict::Usual(..) | Verdict::Rule(..) => true,
         };
-        if concerns {
-            let part = self.raw.get(at..string.end)?;
-            if string.has_escape {
-                self.treat(at..string.end, verdict, &scan::unescaped(part)?);
-            } else {
-                self.treat(at..string.end, verdict, scan::plain(part)?);
-            }
+        if concerns && string.has_escape {
+            self.treat(at..string.end, verdict, &scan::unescaped(part)?);
+        } else if concerns {
+            self.treat(at..string.end, verdict, scan::plain(part)?);
         }
         Some(string.end)
     }
@@ -398,5 +393,183 @@ impl<'p> Pass<'p> {
     fn copy(&mut self, end: usize) {
         self.out.put(self.raw.get(self.copied..end).unwrap_or_default());
         self.copied = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::settings::Secret;
+    use model::tables::Tables;
+
+    use super::*;
+    use crate::privacy::{PrivacyOptions, PrivacyRule};
+
+    fn privacy(action: Action, rules: &[(&str, &str, Action)]) -> Privacy {
+        let rule = |(field, on, action): &(&str, &str, Action)| PrivacyRule {
+            fields: vec![(*field).to_owned()],
+            activity_types: on.split_whitespace().map(str::to_owned).collect(),
+            action: *action,
+        };
+        let options = PrivacyOptions {
+            classes: Class::ALL.map(|class| (class, action)).into(),
+            rules: rules.iter().map(rule).collect(),
+            key: Some(Secret::new("a key of enough bytes")),
+        };
+        Privacy::new(&options, &Tables::builtin()).unwrap().unwrap()
+    }
+
+    /// What becomes of a record, and the names of the tags; nothing if it is not JSON.
+    fn treated(privacy: &Privacy, raw: &str) -> Option<(String, Vec<&'static str>)> {
+        let mut treater = Treater::new();
+        let mut found = None;
+        // The second time by what is remembered of the first.
+        for _ in 0..2 {
+            let tags = treater.treat(privacy, raw.as_bytes(), 1 << 20).ok();
+            let text = |tags: Tags| {
+                let bytes = if tags.is_empty() { raw.as_bytes() } else { treater.record() };
+                String::from_utf8(bytes.to_vec()).unwrap()
+            };
+            let now = tags.map(|tags| (text(tags), tags.names().collect::<Vec<_>>()));
+            assert!(found.is_none_or(|before| before == now), "not the same again: {raw}");
+            found = Some(now);
+        }
+        found.flatten()
+    }
+
+    #[test]
+    fn only_what_is_treated_changes() {
+        let drop = privacy(Action::Drop, &[]);
+        for (raw, expected) in [
+            (r#"{"id":"a","x":1.50,"b":[ 1e400,"",null ]}"#, ""),
+            (r#" { "title" : "t" , "x" : 1 } "#, r#" { "title" : null , "x" : 1 } "#),
+            (
+                r#"{"title":7,"x":{"body":true,"url":null,"urls":[]}}"#,
+                r#"{"title":null,"x":{"body":true,"url":null,"urls":[]}}"#,
+            ),
+            (r#"{"title":{"a":["b"]},"x":[{"url":"u"},"c"]}"#, r#"{"title":null,"x":[{"url":null},"c"]}"#),
+            (r#"{"x":["192.0.2.1",["a@example.com"],"a@b"]}"#, r#"{"x":[null,[null],"a@b"]}"#),
+            (
+                r#"{"x":"\u0061\u0040example.com","y":"192\u002e0.2.1","z":"\n"}"#,
+                r#"{"x":null,"y":null,"z":"\n"}"#,
+            ),
+            (r#"{"ti\u0074le":"t","title":"u"}"#, r#"{"ti\u0074le":null,"title":null}"#),
+            (
+                r#"{"version":"1.2.3.4","versions":["1.2.3.4"],"x":"1.2.3.4"}"#,
+                r#"{"version":"1.2.3.4","versions":["1.2.3.4"],"x":null}"#,
+            ),
+            (
+                r#"{"id":"a@example.com","type":"192.0.2.1","actor":{"type":"a@example.com","id":"a@example.com"}}"#,
+                r#"{"id":"a@example.com","type":"192.0.2.1","actor":{"type":"a@example.com","id":null}}"#,
+            ),
+            (r#"{"id":{"x":"a@example.com"}}"#, r#"{"id":{"x":null}}"#),
+        ] {
+            let (found, tags) = treated(&drop, raw).unwrap();
+            let is_same = expected.is_empty();
+            assert_eq!(found, if is_same { raw } else { expected });
+            assert_eq!(tags, if is_same { vec![] } else { vec!["privacy_dropped"] }, "{raw}");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_addresses_go_with_their_commas() {
+        let drop = privacy(Action::Drop, &[]);
+        for (raw, expected) in [
+            (r#"{"a@example.com":1}"#, r#"{}"#),
+            (r#"{ "a@example.com" : {"x":[1]} }"#, r#"{  }"#),
+            (r#"{"a@example.com":1,"x":2}"#, r#"{"x":2}"#),
+            (r#"{"x":2,"a@example.com":1}"#, r#"{"x":2}"#),
+            (r#"{"x":2 , "a@example.com":1 , "y":3}"#, r#"{"x":2  , "y":3}"#),
+            (
+                r#"{"a@example.com":1,"192.0.2.1":2,"x":{"b@example.com":1,"y":1,"c@example.com":1}}"#,
+                r#"{"x":{"y":1}}"#,
+            ),
+            (r#"{"a@example.com":1,"b@example.com":"u"}"#, r#"{}"#),
+        ] {
+            let (found, tags) = treated(&drop, raw).unwrap();
+            assert_eq!(found, expected, "{raw}");
+            assert_eq!(tags, ["privacy_dropped"], "{raw}");
+        }
+        let truncate = privacy(Action::Truncate, &[]);
+        let (found, _) = treated(&truncate, r#"{"a@example.com":{"192.0.2.7":"b@example.org"}}"#).unwrap();
+        assert_eq!(found, r#"{"@example.com":{"192.0.2.0":"@example.org"}}"#);
+        let hash = privacy(Action::Hash, &[]);
+        let (found, _) = treated(&hash, r#"{"a@example.com":"A@EXAMPLE.com"}"#).unwrap();
+        let (key, value) = found[1..found.len() - 1].split_once(':').unwrap();
+        assert_eq!(key, value);
+    }
+
+    #[test]
+    fn the_type_decides_wherever_it_stands() {
+        let rules =
+            [("filename", "claude_file_viewed", Action::Keep), ("updates", "claude_user_*", Action::Hash)];
+        let drop = privacy(Action::Drop, &rules);
+        for (raw, expected) in [
+            (
+                r#"{"type":"claude_file_viewed","filename":"a.txt"}"#,
+                r#"{"type":"claude_file_viewed","filename":"a.txt"}"#,
+            ),
+            (
+                r#"{"filename":"a.txt","x":{"type":"y"},"type":"claude_file_viewed"}"#,
+                r#"{"filename":"a.txt","x":{"type":"y"},"type":"claude_file_viewed"}"#,
+            ),
+            (
+                r#"{"filename":"a.txt","\u0074ype":"claude_file_\u0076iewed"}"#,
+                r#"{"filename":"a.txt","\u0074ype":"claude_file_\u0076iewed"}"#,
+            ),
+            (
+                r#"{"filename":"a.txt","x":{"type":"claude_file_viewed"}}"#,
+                r#"{"filename":null,"x":{"type":"claude_file_viewed"}}"#,
+            ),
+            (
+                r#"{"filename":"a.txt","type":"claude_file_viewed","type":"other"}"#,
+                r#"{"filename":null,"type":"claude_file_viewed","type":"other"}"#,
+            ),
+            (
+                r#"{"updates":[{"current_value":"A","type":"full_name"},{"current_value":"B","type":"name"}]}"#,
+                r#"{"updates":[{"current_value":null,"type":"full_name"},{"current_value":"B","type":"name"}]}"#,
+            ),
+        ] {
+            assert_eq!(treated(&drop, raw).unwrap().0, expected);
+        }
+        let raw = r#"{"updates":[{"current_value":true,"type":"x"}],"type":"claude_user_of_tomorrow"}"#;
+        let (found, tags) = treated(&drop, raw).unwrap();
+        assert!(found.starts_with(r#"{"updates":[{"current_value":"hmac_"#), "{found}");
+        assert_eq!(tags, ["privacy_hashed"]);
+    }
+
+    #[test]
+    fn what_is_not_json_is_not_treated() {
+        let drop = privacy(Action::Drop, &[]);
+        for raw in [
+            "",
+            " ",
+            "{",
+            "{\"title\":\"a\"",
+            "{\"title\":\"a\"}}",
+            "{\"title\" \"a\"}",
+            "{\"title\":\"\\x\"}",
+            "{\"title\":\"a\nb\"}",
+            "{\"title\":01}",
+            "{\"title\":[1}",
+            "{\"title\":{\"a\":}}",
+            "{title:1}",
+            "{\"a@example.com\":[}",
+            "{\"a@example.com\":1,}",
+            "[1,]x",
+            "{\"title\":\"a\",,\"b\":1}",
+        ] {
+            assert_eq!(treated(&drop, raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_is_dropped() {
+        let keep_names = privacy(Action::Truncate, &[]);
+        for (depth, is_dropped) in [(MAX_DEPTH - 1, false), (MAX_DEPTH, true), (10_000, true)] {
+            let raw = format!("{{\"x\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+            let (found, tags) = treated(&keep_names, &raw).unwrap();
+            assert_eq!(tags.contains(&"privacy_dropped"), is_dropped, "{depth}");
+            assert_eq!(found.len() < raw.len() || depth == MAX_DEPTH && is_dropped, is_dropped, "{depth}");
+        }
     }
 }

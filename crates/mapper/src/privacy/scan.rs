@@ -34,8 +34,7 @@ pub(super) fn space(raw: &[u8], mut at: usize) -> usize {
 pub(super) fn string(raw: &[u8], start: usize) -> Option<Quoted> {
     let (mut has_escape, mut has_at) = (false, false);
     let mut at = start + 1;
-    loop {
-        let Some(chunk) = raw.get(at..).and_then(<[u8]>::first_chunk::<16>) else { break };
+    while let Some(chunk) = raw.get(at..).and_then(<[u8]>::first_chunk::<16>) {
         let bytes = u8x16::new(*chunk);
         let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte)).to_bitmask();
         let (special, signs) = (is(b'"') | is(b'\\'), is(b'@'));

@@ -9,10 +9,13 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use memchr::memmem;
 use model::tables::{
-    Class, FieldName, FieldPath, On, Personal, PersonalRow, ends_with_words, personal, words,
+    Class, FieldName, FieldPath, LONGEST_ENDING, On, Personal, PersonalRow, personal, words,
 };
+use smallvec::SmallVec;
 
+use super::scan::Quoted;
 use super::{Action, PrivacyOptions, looks, treat, types};
 
 /// A place in the tree.
@@ -217,8 +220,14 @@ impl Tree {
     /// The verdict for a field that the tree does not know.
     pub(super) fn by_key(&self, key: &str) -> Verdict {
         let words = words(key);
-        let ends = self.endings.iter().filter(|(ending, _)| ends_with_words(&words, ending));
-        ends.max_by_key(|(ending, _)| ending.len()).map_or(UNDECIDED, |(_, verdict)| *verdict)
+        // Where the last words begin, as many as an ending has at most: a key of a million words costs no more than its length.
+        let starts = words.rmatch_indices('_').map(|(at, _)| at + 1).take(LONGEST_ENDING);
+        let mut starts: SmallVec<[usize; LONGEST_ENDING]> = starts.collect();
+        if starts.len() < LONGEST_ENDING {
+            starts.push(0);
+        }
+        let endings = starts.iter().rev().filter_map(|start| self.endings.get(words.get(*start..)?));
+        endings.copied().next().unwrap_or(UNDECIDED)
     }
 
     /// What a key is itself, and what is done to it then.
@@ -276,11 +285,26 @@ impl Tree {
         bits.into()
     }
 
-    /// Whether a text can look like something that is treated.
+    /// Whether a string, as it stands in the record, can look like something that is treated.
     #[inline]
-    pub(super) fn looks(&self, first: u8, has_at: bool) -> bool {
+    pub(super) fn looks(&self, part: &[u8], string: Quoted) -> bool {
         let [(_, email), (_, address)] = self.looks;
-        has_at && email != Action::Keep || address != Action::Keep && looks::could_be_address(first)
+        let first = part.get(1).copied().unwrap_or_default();
+        if string.has_escape {
+            return self.looks_escaped(part, string.has_at, first);
+        }
+        string.has_at && email != Action::Keep || address != Action::Keep && looks::could_be_address(first)
+    }
+
+    /// The same for one with escapes, each character of which may be written as six.
+    #[cold]
+    fn looks_escaped(&self, part: &[u8], has_at: bool, first: u8) -> bool {
+        let [(_, email), (_, address)] = self.looks;
+        let has_at = || has_at || memmem::find(part, b"\\u0040").is_some();
+        (email != Action::Keep && part.len() <= 6 * looks::LONGEST_EMAIL + 2 && has_at())
+            || (address != Action::Keep
+                && part.len() <= 6 * looks::LONGEST_ADDRESS + 2
+                && (first == b'\\' || looks::could_be_address(first)))
     }
 }
 
@@ -379,6 +403,29 @@ mod tests {
         assert_eq!(of("actor.email_address", "x"), Action::Keep);
         assert_eq!(of("metadata.ownerEmail", "x"), Action::Truncate);
         assert_eq!(of("id", "x"), Action::Keep);
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_last_words() {
+        let tree = tree(
+            &[(Class::Name, Action::Drop), (Class::Title, Action::Hash), (Class::Email, Action::Truncate)],
+            &[],
+        );
+        for (key, expected) in [
+            ("display_name", Action::Drop),
+            ("name", Action::Keep),
+            ("the_long_name_of_a_field_with_display_name", Action::Drop),
+            ("a_b_c_email", Action::Truncate),
+            ("a_b_c_d_email", Action::Truncate),
+            ("email", Action::Truncate),
+            ("subjectLine", Action::Hash),
+            ("emails_sent", Action::Keep),
+            ("", Action::Keep),
+            ("__", Action::Keep),
+        ] {
+            assert_eq!(tree.by_key(key).action(), expected, "{key}");
+        }
+        assert_eq!(tree.by_key(&"a_".repeat(1 << 20)).action(), Action::Keep);
     }
 
     #[test]

@@ -267,6 +267,7 @@ mod tests {
             ("filename,claude_file_upload,file_name,", "p.csv:2: the catalog has no activity type"),
             ("updates[novel].current_value,*,name,", "p.csv:2: the catalog has no field"),
             ("updates[full_name],*,name,", "p.csv:2: `updates[full_name]` is no path"),
+            ("*a_b_c_d_e,*,email,", "p.csv:2: `*a_b_c_d_e` has more than 4 words"),
             ("*Email,*,email,", "p.csv:2: `*Email` must be words"),
             ("*email,sso_login_failed,email,", "p.csv:2: the end of a key says the same"),
             ("b,*,none,\na,*,none,", "p.csv:3: not sorted"),

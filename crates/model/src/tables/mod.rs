@@ -22,7 +22,8 @@ pub use ecs::{EcsField, EcsFields};
 pub use fields::{Convert, CopyTo, FieldRow, IndexType, On, When};
 pub use known::{Holds, KnownField, check_personal, known_fields};
 pub use personal::{
-    Class, FieldName, FieldPath, Personal, PersonalRow, Segment, ends_with_words, personal, words,
+    Class, FieldName, FieldPath, LONGEST_ENDING, Personal, PersonalRow, Segment, ends_with_words, personal,
+    words,
 };
 pub use suffixes::SuffixRow;
 pub use template::{Piece, Template};

@@ -76,6 +76,9 @@ pub enum Personal {
     Fixed,
 }
 
+/// How many words the end of a key may have, by which fields are known.
+pub const LONGEST_ENDING: usize = 4;
+
 /// One row.
 #[derive(Debug, Clone)]
 pub struct PersonalRow {
@@ -262,6 +265,9 @@ pub fn ends_with_words(words: &str, ending: &str) -> bool {
 fn read(source: Source<'_>, problems: &mut Vec<Problem>) -> Vec<PersonalRow> {
     let rows = csv_rows::read(source, &HEADER, problems, |row| {
         let field = match row.cell(0).strip_prefix('*') {
+            Some(ending) if ending.split('_').count() > LONGEST_ENDING => {
+                return Err(format!("`*{ending}` has more than {LONGEST_ENDING} words"));
+            }
             Some(ending) if !ending.is_empty() && words(ending) == ending => {
                 FieldName::Ending(ending.to_owned())
             }
