@@ -75,6 +75,7 @@ pub(super) struct Tree {
     endings: HashMap<String, Verdict>,
     /// The types of the patterns that are not for all.
     types: Vec<On>,
+    needs_type: bool,
     /// What is done to keys that are an e-mail address, or an IP address.
     looks: [(Class, Action); 2],
 }
@@ -104,8 +105,11 @@ impl Tree {
     /// Puts the table and the configuration together.
     pub(super) fn compile(rows: &[PersonalRow], options: &PrivacyOptions) -> Self {
         let verdict = |personal: Personal| match personal {
-            Personal::Is(class) => Verdict::Usual(options.of(class), Some(class)),
-            Personal::No => UNDECIDED,
+            Personal::Is(class) if options.of(class) != Action::Keep => {
+                Verdict::Usual(options.of(class), Some(class))
+            }
+            // Of what is kept the class does not matter.
+            Personal::Is(_) | Personal::No => UNDECIDED,
             Personal::Fixed => Verdict::Fixed,
         };
         let mut tree = Self {
@@ -113,6 +117,7 @@ impl Tree {
             fields: Vec::new(),
             endings: HashMap::new(),
             types: Vec::new(),
+            needs_type: false,
             looks: [Class::Email, Class::Address].map(|class| (class, options.of(class))),
         };
         let mut patterns: Vec<Pattern> = Vec::new();
@@ -182,6 +187,11 @@ impl Tree {
                 }
             }
             let otherwise = otherwise.unwrap_or_else(|| self.by_key(&segment.key));
+            // Where all types come to the same, none needs to be looked up.
+            if typed.iter().all(|(_, verdict)| *verdict == otherwise) {
+                typed.clear();
+            }
+            self.needs_type |= !typed.is_empty();
             let into = self.inside(patterns, &here);
             let number = self.fields.len() as u32;
             self.fields.push(Field { typed: typed.into(), otherwise, into });
@@ -273,7 +283,7 @@ impl Tree {
 
     /// Whether anything depends on the activity type.
     pub(super) fn needs_type(&self) -> bool {
-        !self.types.is_empty()
+        self.needs_type
     }
 
     /// Which patterns are for a type.
