@@ -27,6 +27,7 @@ mod live_server;
 mod lossless;
 mod mutations;
 mod overlays;
+mod privacy;
 mod properties;
 mod readme;
 mod tables;

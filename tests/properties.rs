@@ -18,7 +18,11 @@ use crate::{mutations, world};
 const OFTEN: usize = 18;
 
 /// Runs a property over generated cases, the same ones every time; returns how many.
-fn for_all<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> TestCaseResult) -> usize
+pub(crate) fn for_all<S: Strategy>(
+    cases: u32,
+    strategy: S,
+    property: impl Fn(S::Value) -> TestCaseResult,
+) -> usize
 where
     S::Value: Clone,
 {

@@ -4,7 +4,10 @@
 use std::process::ExitCode;
 
 use model::catalog::Catalog;
-use model::tables::{ACTIVITIES, ACTORS, ECS_FIELDS, EcsFields, FIELDS, SUFFIXES, Tables, check};
+use model::tables::{
+    ACTIVITIES, ACTORS, ECS_FIELDS, EcsFields, FIELDS, PERSONAL, PersonalRow, SUFFIXES, Tables, check,
+    check_personal,
+};
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
@@ -12,7 +15,13 @@ fn main() -> ExitCode {
     let ecs = EcsFields::read(ECS_FIELDS, &mut problems);
     match (Catalog::parse(model::catalog::CATALOG_JSON), Tables::parse(ACTIVITIES, ACTORS, FIELDS, SUFFIXES))
     {
-        (Ok(catalog), Ok(tables)) => problems.extend(check(&catalog, &ecs, &tables)),
+        (Ok(catalog), Ok(tables)) => {
+            problems.extend(check(&catalog, &ecs, &tables));
+            match PersonalRow::parse(PERSONAL) {
+                Ok(rows) => problems.extend(check_personal(&catalog, &rows)),
+                Err(error) => problems.extend(error.0),
+            }
+        }
         (catalog, tables) => {
             if let Err(error) = catalog {
                 println!("cargo::error={error}");

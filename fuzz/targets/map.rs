@@ -5,7 +5,8 @@
 //! - what comes out is one JSON object on one line, with the id that the mapper reports, an event kind and a time;
 //! - what cannot be mapped leaves the output as it was, and says where the fault lies;
 //! - the same bytes give the same document whatever was mapped before, so that nothing learnt and nothing cached shows;
-//! - an object that `serde_json` can read and that has an id or a type is never refused.
+//! - an object that `serde_json` can read and that has an id or a type is never refused;
+//! - with everything personal hashed, the same records are refused for the same reasons, and the rest are documents.
 #![no_main]
 
 use std::cell::RefCell;
@@ -14,8 +15,9 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use mapper::enrich::GeoDatabases;
-use mapper::{Mapper, MapperOptions, Mapping, Unmappable};
-use model::tables::Tables;
+use mapper::{Action, Mapper, MapperOptions, Mapping, Privacy, PrivacyOptions, Unmappable};
+use model::settings::Secret;
+use model::tables::{Class, Tables};
 use serde_json::Value;
 
 const LARGEST: usize = 1 << 20;
@@ -29,6 +31,17 @@ static MAPPING: LazyLock<Arc<Mapping>> = LazyLock::new(|| {
     Arc::new(Mapping::new(Tables::builtin(), geo, options))
 });
 
+static PRIVATE: LazyLock<Arc<Mapping>> = LazyLock::new(|| {
+    let options = PrivacyOptions {
+        classes: Class::ALL.map(|class| (class, Action::Hash)).into(),
+        key: Some(Secret::new("a key for fuzzing")),
+        ..PrivacyOptions::default()
+    };
+    let privacy = Privacy::new(&options, &Tables::builtin()).expect("the key is long enough").map(Arc::new);
+    let options = MapperOptions { max_record_bytes: LARGEST, privacy, ..MapperOptions::default() };
+    Arc::new(Mapping::new(Tables::builtin(), GeoDatabases::default(), options))
+});
+
 thread_local! {
     /// Lives through all inputs, as a mapper in service does.
     static VETERAN: RefCell<Mapper> = RefCell::new(novice());
@@ -37,6 +50,7 @@ thread_local! {
 fuzz_target!(|raw: &[u8]| {
     let first = map(&mut novice(), raw);
     VETERAN.with_borrow_mut(|veteran| compare(&map(veteran, raw), &first));
+    check_private(raw, &first);
     match &first {
         Ok((id, document)) => check_document(document, id),
         Err(unmappable) => return check_refusal(unmappable, raw),
@@ -78,6 +92,20 @@ fn compare(found: &Mapped, expected: &Mapped) {
     };
     if found != expected {
         assert_eq!(text(found), text(expected), "what was mapped before shows");
+    }
+}
+
+/// What is treated beforehand is mapped or refused as ever, and by plans as without.
+fn check_private(raw: &[u8], plain: &Mapped) {
+    let mut mapper = Mapper::new(Arc::clone(&PRIVATE));
+    let first = map(&mut mapper, raw);
+    match (&first, plain) {
+        (Ok((id, document)), Ok(_)) => check_document(document, id),
+        (Err(found), Err(expected)) => assert_eq!(found, expected),
+        (found, plain) => panic!("{found:?} with privacy, {plain:?} without"),
+    }
+    for _ in 0..4 {
+        compare(&map(&mut mapper, raw), &first);
     }
 }
 

@@ -95,6 +95,10 @@ pub(crate) struct NormalizeArgs {
     /// Write the SHA-256 of the raw record to event.hash
     #[arg(long)]
     pub(crate) event_hash: bool,
+    /// Drop, hash or truncate what says something of persons, as this TOML file says, which holds a table
+    /// [mapper.privacy] as in a configuration, and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) privacy: Option<PathBuf>,
     /// The data stream namespace
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     pub(crate) namespace: String,

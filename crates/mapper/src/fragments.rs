@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use crate::cache::{Finished, FragmentCache, ShortKey};
-use crate::enrich::{GeoDatabases, GeoRecord, RecordKey, user_agent};
+use crate::enrich::user_agent::{self, UserAgent};
+use crate::enrich::{GeoDatabases, GeoRecord, RecordKey};
 use crate::json;
 use crate::out::{Out, PADDING};
+use crate::privacy::is_pseudonym;
 use crate::text::shorten;
 
 /// As much of an address that is none as a sentence shows, in bytes.
@@ -18,7 +20,7 @@ const LONGEST_NAME: usize = 128;
 
 /// Addresses kept: half of them already hit 97 of 100 look-ups of a realistic feed, and one takes a cache line.
 const ADDRESSES: usize = 8192;
-/// Distinct findings kept, those of texts that are no address among them; when they are more, all is forgotten.
+/// Distinct findings kept; when they are more, all is forgotten.
 const FINDINGS: usize = 4 * ADDRESSES;
 
 /// What the document says of an address, beside the address itself.
@@ -41,6 +43,8 @@ pub(crate) struct Addresses {
     by_text: FragmentCache<Known>,
     findings: Vec<Address>,
     by_key: HashMap<RecordKey, u32>,
+    /// What is known of all texts that are no address: nothing.
+    none: Option<u32>,
     /// Misses of caches that were forgotten.
     misses: u64,
 }
@@ -69,6 +73,7 @@ impl Addresses {
             by_text: FragmentCache::new(ADDRESSES),
             findings: Vec::new(),
             by_key: HashMap::new(),
+            none: None,
             misses: 0,
         }
     }
@@ -81,12 +86,13 @@ impl Addresses {
     /// What is known of an address, as a number for [`Addresses::get`].
     #[inline]
     pub(crate) fn find(&mut self, text: &str, geo: &GeoDatabases) -> u32 {
-        let Self { by_text, findings, by_key, misses } = self;
+        let Self { by_text, findings, by_key, none, misses } = self;
         if findings.len() > FINDINGS {
             *misses += by_text.take_misses();
             *by_text = FragmentCache::new(ADDRESSES);
             findings.clear();
             by_key.clear();
+            *none = None;
         }
         let found = by_text.find(text, |text| {
             let address = text.parse::<IpAddr>().ok();
@@ -94,9 +100,10 @@ impl Addresses {
                 findings.push(address.map_or_else(Address::default, |address| Address::new(address, geo)));
                 findings.len() as u32 - 1
             };
-            let finding = match address.and_then(|address| geo.key(address)) {
-                Some(key) => *by_key.entry(key).or_insert_with(add),
-                None => add(),
+            let finding = match (address, address.and_then(|address| geo.key(address))) {
+                (_, Some(key)) => *by_key.entry(key).or_insert_with(add),
+                (Some(_), None) => add(),
+                (None, None) => *none.get_or_insert_with(add),
             };
             Known { text: ShortKey::new(text), finding }
         });
@@ -253,7 +260,8 @@ fn place(found: &GeoRecord<'_>) -> Box<[u8]> {
 
 impl Agent {
     pub(crate) fn new(text: &str) -> Self {
-        let agent = user_agent::parse(text);
+        // A pseudonym is no client, though it could be one's name.
+        let agent = if is_pseudonym(text) { UserAgent::default() } else { user_agent::parse(text) };
         let mut members = Members::default();
         members.text("original", Some(text));
         members.text("name", agent.name);

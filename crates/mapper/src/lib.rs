@@ -27,6 +27,7 @@ mod message;
 mod out;
 mod plan;
 mod plans;
+mod privacy;
 mod program;
 mod record;
 mod tags;
@@ -47,10 +48,12 @@ use thiserror::Error;
 
 pub use documents::Documents;
 pub use findings::Findings;
+pub use privacy::{Action, Privacy, PrivacyError, PrivacyOptions, PrivacyRule, SHORTEST_KEY};
 pub use tags::Tags;
 
 use enrich::GeoDatabases;
 use out::Out;
+use privacy::{Treater, Unreadable};
 use program::Program;
 
 /// The ECS version of the documents.
@@ -70,6 +73,8 @@ pub struct MapperOptions {
     pub event_hash: bool,
     /// Larger records are refused, in bytes.
     pub max_record_bytes: usize,
+    /// What is treated before anything is made of it; everything above that says "raw record" then means the treated one.
+    pub privacy: Option<Arc<Privacy>>,
 }
 
 impl Default for MapperOptions {
@@ -79,6 +84,7 @@ impl Default for MapperOptions {
             preserve_original: false,
             event_hash: false,
             max_record_bytes: 16 << 20,
+            privacy: None,
         }
     }
 }
@@ -91,6 +97,8 @@ pub struct Mapping {
     options: MapperOptions,
     /// What stands between `@timestamp` and `event`.
     head: Vec<u8>,
+    /// How documents of treated records end that have no other tags, by what was done.
+    ends: Vec<Box<[u8]>>,
     /// Held while a huge record is mapped, so that a number of threads do not need the memory for as many at once.
     huge: Mutex<()>,
 }
@@ -103,12 +111,14 @@ impl Mapping {
         head.extend_from_slice(&json::string(&options.namespace));
         let rest = format!(",\"type\":\"logs\"}},\"ecs\":{{\"version\":\"{ECS_VERSION}\"}},");
         head.extend_from_slice(rest.as_bytes());
+        let ends = options.privacy.as_ref().map(|_| map::ends(&options)).unwrap_or_default();
         Self {
             program: Program::compile(tables),
             ecs: EcsFields::builtin(),
             geo,
             options,
             head,
+            ends,
             huge: Mutex::new(()),
         }
     }
@@ -133,6 +143,7 @@ pub struct Mapper {
     state: map::State,
     /// The document of a caller that wants it in a `Vec`.
     document: Documents,
+    treater: Option<Box<Treater>>,
     /// `event.ingested`, when the caller sets it.
     ingested: Option<String>,
     plans: bool,
@@ -223,11 +234,13 @@ impl Mapper {
     pub fn new(mapping: Arc<Mapping>) -> Self {
         let state = map::State::new(&mapping.program);
         let document = Documents::default();
+        let treater = mapping.options.privacy.as_ref().map(|_| Box::new(Treater::new()));
         Self {
             mapping,
             parser: record::Parser::new(),
             state,
             document,
+            treater,
             ingested: None,
             plans: true,
             taken: PlanStatistics::default(),
@@ -295,13 +308,48 @@ impl Mapper {
         if raw.len() > limit {
             return Err(Unmappable::TooLarge { size: raw.len(), limit });
         }
+        let shared = (raw.len() > LARGE_RECORD).then(|| Arc::clone(&self.mapping));
+        let _alone = shared.as_ref().map(|mapping| mapping.huge.lock());
+        match self.treater.take() {
+            None => self.write_record(raw, None, out),
+            Some(mut treater) => {
+                let written = self.write_treated(raw, &mut treater, out);
+                if raw.len() > LARGE_RECORD {
+                    treater.shrink(LARGE_RECORD);
+                }
+                self.treater = Some(treater);
+                written
+            }
+        }
+    }
+
+    /// Treats a record, and writes the document of what comes out.
+    fn write_treated(&mut self, raw: &[u8], treater: &mut Treater, out: &mut Out) -> Result<(), Unmappable> {
+        let options = &self.mapping.options;
+        let Some(privacy) = &options.privacy else { return self.write_record(raw, None, out) };
+        let written = match treater.treat(privacy, raw, options.max_record_bytes) {
+            Ok(done) if done.is_empty() => self.write_record(raw, Some(done), out),
+            Ok(done) => self.write_record(treater.record(), Some(done), out),
+            Err(Unreadable) => Err(Unmappable::NotJson { expected: "a record of JSON", offset: 0 }),
+        };
+        match written {
+            // Where the fault lies is asked of the record as it came.
+            Err(Unmappable::NotJson { expected, offset }) => {
+                let fault = exact::parse(raw).err().unwrap_or(record::NotJson { expected, offset });
+                Err(Unmappable::NotJson { expected: fault.expected, offset: fault.offset })
+            }
+            written => written,
+        }
+    }
+
+    /// Writes the document of a record; `treated` is what was done to it, if privacy is on.
+    fn write_record(&mut self, raw: &[u8], treated: Option<Tags>, out: &mut Out) -> Result<(), Unmappable> {
         let context = map::Context {
             mapping: &self.mapping,
             ingested: self.ingested.as_deref(),
             plans: self.plans && raw.len() <= LARGE_RECORD,
+            treated,
         };
-        let shared = (raw.len() > LARGE_RECORD).then(|| Arc::clone(&self.mapping));
-        let _alone = shared.as_ref().map(|mapping| mapping.huge.lock());
         let (state, start) = (&mut self.state, out.len());
         if context.plans && map::map_by_plan(context, state, &mut self.parser, raw, out) {
             return Ok(());

@@ -23,7 +23,7 @@ use crate::record::{Parser, Record, Scalar, Unread};
 use crate::tags::Tags;
 use crate::value::Values;
 use crate::writer::{Recorder, Recording, Writer};
-use crate::{Findings, Mapped, Mapping, PlanStatistics, unknown};
+use crate::{Findings, Mapped, MapperOptions, Mapping, PlanStatistics, unknown};
 
 /// Clients kept; 256 already hit 99.9 of 100.
 const AGENTS: usize = 1024;
@@ -70,6 +70,9 @@ pub(crate) struct Context<'c> {
     pub(crate) ingested: Option<&'c str>,
     /// Records may be written by plans, and plans be learnt.
     pub(crate) plans: bool,
+    /// What was done to the record beforehand; `None` where nothing ever is. A plan knows nothing of it: the end of a
+    /// document with its tags is then not a part of plans.
+    pub(crate) treated: Option<Tags>,
 }
 
 impl State {
@@ -187,6 +190,10 @@ fn map_values<'a>(
                 *tags = Tags::default();
                 if context.mapping.options.preserve_original {
                     tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
+                }
+                if let Some(treated) = context.treated {
+                    tags.insert(treated);
+                    writer.out.put(context.mapping.ends.get(end_of(treated)).map_or(b"}", |end| end));
                 }
                 statistics.planned += 1;
             } else {
@@ -324,6 +331,7 @@ fn write_document(
     {
         return Verdict::NeedsOriginal;
     }
+    fields.tags.insert(context.treated.unwrap_or_default());
     let end = if fields.tags.is_empty() {
         Cow::Borrowed(&b"}"[..])
     } else {
@@ -331,7 +339,9 @@ fn write_document(
     };
     let before = out.len();
     out.put(&end);
-    recording.fixed(before, out.len());
+    if context.treated.is_none() {
+        recording.fixed(before, out.len());
+    }
     state.tags = fields.tags;
     for leftover in &fields.unknown {
         let prefix = fields.prefixes.get(usize::from(leftover.prefix)).map_or("", String::as_str);
@@ -345,6 +355,27 @@ fn write_document(
         }
     }
     Verdict::Mapped
+}
+
+/// How documents of treated records end that have no other tags; [`end_of`] tells which is which.
+pub(crate) fn ends(options: &MapperOptions) -> Vec<Box<[u8]>> {
+    let done =
+        |bits: usize| Tags::PRIVACY.into_iter().enumerate().filter(move |(bit, _)| bits >> bit & 1 == 1);
+    let end = |bits| {
+        let mut tags = Tags::default();
+        if options.preserve_original {
+            tags.insert(Tags::PRESERVE_ORIGINAL_EVENT);
+        }
+        done(bits).for_each(|(_, tag)| tags.insert(tag));
+        if tags.is_empty() { Box::from(&b"}"[..]) } else { end_with_tags(tags).into() }
+    };
+    (0..1 << Tags::PRIVACY.len()).map(end).collect()
+}
+
+/// Which of the [`ends`] is that of a record to which this was done.
+fn end_of(done: Tags) -> usize {
+    let bits = Tags::PRIVACY.into_iter().enumerate();
+    bits.map(|(bit, tag)| usize::from(done.contains(tag)) << bit).sum()
 }
 
 /// The end of a document, with its tags.

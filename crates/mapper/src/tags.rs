@@ -25,9 +25,18 @@ impl Tags {
     pub const INVALID_UNICODE: Self = Self(1 << 8);
     /// The address was not looked up because a database is damaged.
     pub const GEOIP_LOOKUP_FAILURE: Self = Self(1 << 9);
+    /// A value was left out, since the configuration says so.
+    pub const PRIVACY_DROPPED: Self = Self(1 << 10);
+    /// A keyed hash stands in the place of a value.
+    pub const PRIVACY_HASHED: Self = Self(1 << 11);
+    /// A part of a value was left out.
+    pub const PRIVACY_TRUNCATED: Self = Self(1 << 12);
+    /// What privacy can have done.
+    pub(crate) const PRIVACY: [Self; 3] =
+        [Self::PRIVACY_DROPPED, Self::PRIVACY_HASHED, Self::PRIVACY_TRUNCATED];
 
     /// Every tag with its name in the document, in the order they are written.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::PRESERVE_ORIGINAL_EVENT, "preserve_original_event"),
         (Self::UNKNOWN_ACTIVITY_TYPE, "unknown_activity_type"),
         (Self::UNKNOWN_ACTOR_TYPE, "unknown_actor_type"),
@@ -38,6 +47,9 @@ impl Tags {
         (Self::MISSING_TIMESTAMP, "missing_timestamp"),
         (Self::INVALID_UNICODE, "invalid_unicode"),
         (Self::GEOIP_LOOKUP_FAILURE, "geoip_lookup_failure"),
+        (Self::PRIVACY_DROPPED, "privacy_dropped"),
+        (Self::PRIVACY_HASHED, "privacy_hashed"),
+        (Self::PRIVACY_TRUNCATED, "privacy_truncated"),
     ];
 
     /// Adds the tags of `other`.

@@ -363,11 +363,27 @@ impl Recorder<'_, '_, '_> {
             self.recording.ops.push(Op::Distinct { start, end: self.recording.lists.len() as u32 });
         }
         let written = self.writer.distinct(list.iter().copied());
-        if !written {
-            // Whether a list is empty may depend on more than a plan looks at.
+        if !written && !self.foresees_none(list) {
             self.recording.unforeseeable = true;
         }
         written
+    }
+
+    /// Whether a plan can tell that a list is empty: that the actor's address is none is a part of it, and so is which parts a
+    /// text has, if it is asked for. All else may depend on more than a plan looks at.
+    fn foresees_none(&mut self, list: &[(u32, Write)]) -> bool {
+        list.iter().all(|&(node, write)| match Parted::of(write) {
+            Some(parted) if self.writer.values.record.text(node).is_some() => {
+                let parts = (node, parted, self.writer.values.parts(node, parted));
+                if !self.recording.parts.contains(&parts) {
+                    self.recording.parts.push(parts);
+                }
+                true
+            }
+            _ => {
+                matches!(write, Write::Ip) && self.writer.address.is_some_and(|(address, ..)| address == node)
+            }
+        })
     }
 
     /// The value a sentence or an outcome is made from.

@@ -21,9 +21,10 @@ use std::sync::{Arc, LazyLock};
 
 use allocation_counter::measure;
 use mapper::enrich::GeoDatabases;
-use mapper::{Mapper, MapperOptions, Mapping};
+use mapper::{Action, Mapper, MapperOptions, Mapping, Privacy, PrivacyOptions};
 use model::catalog::Catalog;
-use model::tables::Tables;
+use model::settings::Secret;
+use model::tables::{Class, Tables};
 use serde_json::{Value, json};
 use simulator::Feed;
 
@@ -118,7 +119,10 @@ impl Tally {
 
 /// Warms a mapper and measures it: what went by plans, and what went the general way.
 fn tallies(geo: GeoDatabases, plans: bool) -> (Tally, Tally) {
-    let options = MapperOptions::default();
+    tallies_with(geo, plans, MapperOptions::default())
+}
+
+fn tallies_with(geo: GeoDatabases, plans: bool, options: MapperOptions) -> (Tally, Tally) {
     let mut mapper = Mapper::new(Arc::new(Mapping::new(Tables::builtin(), geo, options)));
     mapper.use_plans(plans);
     let mut out = Vec::with_capacity(1 << 20);
@@ -159,6 +163,23 @@ fn a_planned_record_allocates_nothing() {
 #[test]
 fn a_planned_record_with_geography_allocates_nothing() {
     nothing_is_allocated(databases(), "three databases");
+}
+
+/// Only a value that is not in the cache costs, and one with escapes, which must be read to be hashed.
+#[test]
+fn a_record_that_is_hashed_allocates_next_to_nothing() {
+    let options = PrivacyOptions {
+        classes: Class::ALL.map(|class| (class, Action::Hash)).into(),
+        key: Some(Secret::new("a key of enough bytes")),
+        ..PrivacyOptions::default()
+    };
+    let privacy = Privacy::new(&options, &Tables::builtin()).unwrap().map(Arc::new);
+    let options = MapperOptions { privacy, ..MapperOptions::default() };
+    let (planned, general) = tallies_with(databases(), true, options);
+    planned.say("hashed, by plans");
+    general.say("hashed, of no known plan");
+    assert!(planned.records >= MOST as u64, "only {} of {MEASURED} went by a plan", planned.records);
+    assert!(planned.allocations * 10 <= planned.records, "{:#?}", planned.culprits);
 }
 
 #[test]

@@ -5,12 +5,13 @@
 //! The subtle thing: variables are put into values after the file has been parsed, so that a password with a quote or a line
 //! end in it is still one value; and no complaint ever quotes a value, since it may be a secret.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
+use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
@@ -125,23 +126,39 @@ impl<'t> Document<'t> {
 
     /// Reads a section as `T`, whose schema names its keys.
     pub(super) fn read<T: DeserializeOwned + JsonSchema>(&self, section: Section<'_>) -> Result<T, Wrong> {
-        let known = keys_of::<T>();
-        for (key, _) in &section.table {
-            if !known.contains(key.get_ref().as_ref()) {
-                let what = format!(
-                    "[{}] has no key `{}`{}",
-                    section.name,
-                    key.get_ref(),
-                    meant(key.get_ref(), known.iter().map(String::as_str))
-                );
-                return Err(self.wrong(Some(key.span()), what));
-            }
-        }
+        let settings = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
+        let schema = SchemaGenerator::new(settings).into_root_schema_for::<T>().to_value();
+        self.know(section.name, &section.table, &schema)?;
         let whole = Spanned::new(section.span.clone(), DeValue::Table(section.table));
         T::deserialize(ValueDeserializer::from(whole)).map_err(|error| {
             let at = error.span().unwrap_or(section.span);
             self.wrong(Some(at), format!("[{}] {}", section.name, error.message()))
         })
+    }
+
+    /// Refuses keys that a table, or one in it, does not have by its schema.
+    fn know(&self, name: &str, table: &DeTable<'_>, schema: &Value) -> Result<(), Wrong> {
+        let Some(known) = properties(schema) else { return Ok(()) };
+        for (key, value) in table {
+            let Some(schema) = known.get(key.get_ref().as_ref()) else {
+                let meant = meant(key.get_ref(), known.keys().map(String::as_str));
+                let what = format!("[{name}] has no key `{}`{meant}", key.get_ref());
+                return Err(self.wrong(Some(key.span()), what));
+            };
+            let inner = format!("{name}.{}", key.get_ref());
+            match value.get_ref() {
+                DeValue::Table(table) => self.know(&inner, table, schema)?,
+                DeValue::Array(items) => {
+                    for item in items.iter() {
+                        if let (DeValue::Table(table), Some(schema)) = (item.get_ref(), schema.get("items")) {
+                            self.know(&inner, table, schema)?;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Refuses keys that have no meaning in this section though its type has them.
@@ -181,11 +198,11 @@ impl<'t> Document<'t> {
     }
 }
 
-/// The keys that a table of this type has.
-fn keys_of<T: JsonSchema>() -> BTreeSet<String> {
-    let schema = SchemaGenerator::default().into_root_schema_for::<T>();
-    let properties = schema.get("properties").and_then(|properties| properties.as_object());
-    properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
+/// The keys that a table of this schema has, each with its own schema; `None` if it may have any.
+fn properties(schema: &Value) -> Option<&Map<String, Value>> {
+    // What may be left out is one of two, the other being null.
+    let choices = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    std::iter::once(schema).chain(choices).find_map(|schema| schema.get("properties")?.as_object())
 }
 
 /// `; did you mean ...?`, if anything is near.

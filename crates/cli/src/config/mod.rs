@@ -6,6 +6,7 @@
 mod dead_letters;
 mod document;
 mod otlp;
+mod privacy;
 #[cfg(test)]
 pub(crate) mod schema;
 mod telemetry;
@@ -25,9 +26,11 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 use document::{Document, Wrong};
+use privacy::PrivacyConfig;
 
 pub(crate) use dead_letters::DeadLettersConfig;
 pub(crate) use otlp::{Otlp, OtlpConfig};
+pub(crate) use privacy::of_file as privacy_of_file;
 pub(crate) use telemetry::{Listen, LogFormat, TelemetryConfig};
 
 /// Everything a configuration file says.
@@ -73,10 +76,10 @@ pub(crate) struct MapperConfig {
     pub(crate) geoip: Vec<PathBuf>,
     /// A CSV file with rows of your own for activity types or fields.
     pub(crate) overlay: Option<PathBuf>,
-    /// Keep the raw record, byte for byte, in `event.original`.
+    /// Keep the raw record, byte for byte, in `event.original`; with `privacy`, the treated one.
     #[serde(default)]
     pub(crate) preserve_original: bool,
-    /// Write the SHA-256 of the raw record to `event.hash`.
+    /// Write the SHA-256 of the raw record to `event.hash`; with `privacy`, of the treated one.
     #[serde(default)]
     pub(crate) event_hash: bool,
     /// Write when a record passed here to `event.ingested`. Without it, the same records give the same bytes.
@@ -87,6 +90,9 @@ pub(crate) struct MapperConfig {
     /// Longer records go to the dead letters.
     #[serde(default = "max_record_bytes")]
     pub(crate) max_record_bytes: ByteSize,
+    /// What is done to values that say something of a person, before anything is made of them. Without this table all stay as
+    /// they are.
+    pub(crate) privacy: Option<PrivacyConfig>,
 }
 
 fn yes() -> bool {
@@ -107,6 +113,7 @@ impl Default for MapperConfig {
             ingested: true,
             namespace: None,
             max_record_bytes: max_record_bytes(),
+            privacy: None,
         }
     }
 }

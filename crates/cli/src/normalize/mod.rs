@@ -22,6 +22,7 @@ use ingest::file::{Expansion, Options, Records, expand};
 use mapper::{MapperOptions, Mapping};
 
 use crate::args::NormalizeArgs;
+use crate::config;
 use crate::failure::{Ending, Failure};
 use crate::knowledge;
 use crate::stop::Stop;
@@ -40,6 +41,10 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<Ending, Failure> {
     let found = inputs(args)?;
     let tables = knowledge::tables(&args.knowledge.mappings)?;
     let geo = knowledge::geoip(&args.knowledge.geoip)?;
+    let privacy = match &args.privacy {
+        Some(path) => config::privacy_of_file(path, &tables)?,
+        None => None,
+    };
     let mut output = Output::prepare(args, &found.inputs)?;
     let stop = Stop::on_signals().map_err(Failure::failed)?;
 
@@ -48,6 +53,7 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<Ending, Failure> {
         preserve_original: args.preserve_original,
         event_hash: args.event_hash,
         max_record_bytes: args.max_record_size,
+        privacy: privacy.map(Arc::new),
     };
     let mapping = Arc::new(Mapping::new(tables, geo, options));
     let threads = threads(args);

@@ -31,6 +31,7 @@ impl Knowledge {
         let tables: Tables = knowledge::tables(mapper.overlay.as_slice())?;
         let geo = knowledge::geoip(&mapper.geoip)?;
         let options = MapperOptions {
+            privacy: config.privacy(&tables)?.map(Arc::new),
             namespace: config.namespace()?.to_owned(),
             preserve_original: mapper.preserve_original,
             event_hash: mapper.event_hash,

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mapper::enrich::GeoDatabases;
-use mapper::{Documents, Mapper, MapperOptions, Mapping};
+use mapper::{Action, Documents, Mapper, MapperOptions, Mapping, Privacy, PrivacyOptions};
 use model::catalog::Catalog;
-use model::tables::Tables;
+use model::settings::Secret;
+use model::tables::{Class, Tables};
 use simd_json::{Buffers, INPUT_PADDING, Tape};
 use simulator::Feed;
 
@@ -28,6 +29,8 @@ fn main() {
     println!("{records} records, {} bytes on average, {rounds} rounds", bytes / records);
 
     let enriched = GeoDatabases::open(&geoip()).unwrap();
+    let hashed = private(Action::Hash);
+    let truncated = private(Action::Truncate);
     let plain = mapping(GeoDatabases::default());
     let enriched = mapping(enriched);
     let value_program = serde_value::Program::new(&Tables::builtin(), GeoDatabases::open(&geoip()).unwrap());
@@ -37,6 +40,8 @@ fn main() {
         ("map, no geography", Box::new(|| map(&plain, &lines, true))),
         ("map, geography and user agent, caches cold", Box::new(|| map(&enriched, &lines, true))),
         ("the same by the general path alone", Box::new(|| map(&enriched, &lines, false))),
+        ("the same, all that is personal hashed", Box::new(|| map(&hashed, &lines, true))),
+        ("the same, all that is personal truncated", Box::new(|| map(&truncated, &lines, true))),
         ("serde_json::Value program", Box::new(|| serde_value(&value_program, &lines))),
     ];
     if let Some(only) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
@@ -73,6 +78,18 @@ fn geoip() -> Vec<std::path::PathBuf> {
 
 fn mapping(geo: GeoDatabases) -> Arc<Mapping> {
     Arc::new(Mapping::new(Tables::builtin(), geo, MapperOptions::default()))
+}
+
+/// With everything that is personal treated in one way.
+fn private(action: Action) -> Arc<Mapping> {
+    let options = PrivacyOptions {
+        classes: Class::ALL.map(|class| (class, action)).into(),
+        key: Some(Secret::new("a key for measuring")),
+        ..PrivacyOptions::default()
+    };
+    let privacy = Privacy::new(&options, &Tables::builtin()).unwrap().map(Arc::new);
+    let options = MapperOptions { privacy, ..MapperOptions::default() };
+    Arc::new(Mapping::new(Tables::builtin(), GeoDatabases::open(&geoip()).unwrap(), options))
 }
 
 /// The least anybody can pay for reading JSON into a tape: no copy but the one in-place unescaping needs.

@@ -189,6 +189,15 @@ impl IndexType {
     }
 }
 
+/// The second column: which types a row is for.
+pub(super) fn on_of(row: &csv_rows::Row) -> Result<On, String> {
+    Ok(match row.words(1).as_slice() {
+        [] => return Err("`on` is empty; write * for every type".to_owned()),
+        [any] if any == "*" => On::Any,
+        names => On::Only(names.to_vec()),
+    })
+}
+
 pub(super) fn read(source: Source<'_>, problems: &mut Vec<Problem>) -> Vec<FieldRow> {
     let rows = csv_rows::read(source, &HEADER, problems, |row| {
         let path_ok = |path: &str| {
@@ -202,11 +211,7 @@ pub(super) fn read(source: Source<'_>, problems: &mut Vec<Problem>) -> Vec<Field
         if !path_ok(home) {
             return Err(format!("`{home}` is no path"));
         }
-        let on = match row.words(1).as_slice() {
-            [] => return Err("`on` is empty; write * for every type".to_owned()),
-            [any] if any == "*" => On::Any,
-            names => On::Only(names.to_vec()),
-        };
+        let on = on_of(row)?;
         let when = match row.cell(2) {
             "" => None,
             cell => {

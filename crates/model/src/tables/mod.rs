@@ -10,6 +10,8 @@ mod check;
 mod csv_rows;
 mod ecs;
 mod fields;
+mod known;
+mod personal;
 mod suffixes;
 mod template;
 
@@ -18,6 +20,11 @@ pub use actors::ActorRow;
 pub use check::check;
 pub use ecs::{EcsField, EcsFields};
 pub use fields::{Convert, CopyTo, FieldRow, IndexType, On, When};
+pub use known::{Holds, KnownField, check_personal, known_fields};
+pub use personal::{
+    Class, FieldName, FieldPath, LONGEST_ENDING, Personal, PersonalRow, Segment, ends_with_words, personal,
+    words,
+};
 pub use suffixes::SuffixRow;
 pub use template::{Piece, Template};
 
@@ -43,6 +50,9 @@ pub const ACTORS: Source<'static> =
 /// `mappings/fields.csv`, as shipped.
 pub const FIELDS: Source<'static> =
     Source { name: "mappings/fields.csv", text: include_str!("../../../../mappings/fields.csv") };
+/// `mappings/personal.csv`, as shipped.
+pub const PERSONAL: Source<'static> =
+    Source { name: "mappings/personal.csv", text: include_str!("../../../../mappings/personal.csv") };
 /// `mappings/suffixes.csv`, as shipped.
 pub const SUFFIXES: Source<'static> =
     Source { name: "mappings/suffixes.csv", text: include_str!("../../../../mappings/suffixes.csv") };

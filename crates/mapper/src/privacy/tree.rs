@@ -1,0 +1,473 @@
+//! What is to be done where, as a tree of keys.
+//!
+//! Compiled from the table of personal fields and the configuration. A place in the tree is a way of keys from the top of a record,
+//! lists left out. What the tree does not know is decided by the end of its key alone; what lies below it too.
+//!
+//! The subtle thing: what is to be done with a field may depend on the activity type. Those decisions stay open in the tree, and
+//! are taken for each record, by a bit for each pattern that says whether it is for the record's type.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use memchr::memmem;
+use model::tables::{
+    Class, FieldName, FieldPath, LONGEST_ENDING, On, Personal, PersonalRow, personal, words,
+};
+use smallvec::SmallVec;
+
+use super::scan::Quoted;
+use super::{Action, PrivacyOptions, looks, treat, types};
+
+/// A place in the tree.
+pub(super) type PlaceId = u32;
+/// Everything that the tree does not know.
+pub(super) const ANYWHERE: PlaceId = 0;
+/// The top of a record.
+pub(super) const TOP: PlaceId = 1;
+
+/// What is to be done with a value and what lies in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing, whatever it looks like.
+    Fixed,
+    /// This, or what is done to what it looks like, if that says less.
+    Usual(Action, Option<Class>),
+    /// A rule says this, and nothing else counts.
+    Rule(Action, Option<Class>),
+}
+
+/// Nothing is known of a field: only looks count.
+pub(super) const UNDECIDED: Verdict = Verdict::Usual(Action::Keep, None);
+
+impl Verdict {
+    /// The verdict for a field of its own verdict within a value of this one.
+    #[inline]
+    pub(super) fn over(self, own: Self) -> Self {
+        match (self, own) {
+            (_, Self::Rule(..)) => own,
+            (Self::Rule(..), _) => self,
+            (Self::Usual(outer, _), Self::Usual(inner, _)) if outer > inner => self,
+            (Self::Usual(Action::Keep, _) | Self::Fixed, _) => own,
+            (_, Self::Fixed) => self,
+            _ => own,
+        }
+    }
+
+    /// The verdict that holds for what lies in a value of this one.
+    #[inline]
+    pub(super) fn inside(self) -> Self {
+        if self == Self::Fixed { UNDECIDED } else { self }
+    }
+
+    pub(super) fn action(self) -> Action {
+        match self {
+            Self::Fixed => Action::Keep,
+            Self::Usual(action, _) | Self::Rule(action, _) => action,
+        }
+    }
+}
+
+/// The tree.
+pub(super) struct Tree {
+    places: Vec<Place>,
+    fields: Vec<Field>,
+    /// By the end of a key.
+    endings: HashMap<String, Verdict>,
+    /// The types of the patterns that are not for all.
+    types: Vec<On>,
+    needs_type: bool,
+    /// What is done to keys that are an e-mail address, or an IP address.
+    looks: [(Class, Action); 2],
+}
+
+/// What leads on from a place.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    fields: HashMap<Box<str>, u32>,
+    /// Where an object belongs, by the value of its member `type`.
+    variants: HashMap<Box<str>, PlaceId>,
+}
+
+/// A field of the tree.
+#[derive(Debug)]
+pub(super) struct Field {
+    /// By the number of a pattern; the first that is for the record's type counts.
+    typed: Box<[(usize, Verdict)]>,
+    otherwise: Verdict,
+    /// Where it leads.
+    pub(super) into: PlaceId,
+}
+
+/// A bit for each pattern of [`Tree::types`].
+pub(super) type Patterns = Arc<[u64]>;
+
+impl Tree {
+    /// Puts the table and the configuration together.
+    pub(super) fn compile(rows: &[PersonalRow], options: &PrivacyOptions) -> Self {
+        let verdict = |personal: Personal| match personal {
+            Personal::Is(class) if options.of(class) != Action::Keep => {
+                Verdict::Usual(options.of(class), Some(class))
+            }
+            // Of what is kept the class does not matter.
+            Personal::Is(_) | Personal::No => UNDECIDED,
+            Personal::Fixed => Verdict::Fixed,
+        };
+        let mut tree = Self {
+            places: vec![Place::default(), Place::default()],
+            fields: Vec::new(),
+            endings: HashMap::new(),
+            types: Vec::new(),
+            needs_type: false,
+            looks: [Class::Email, Class::Address].map(|class| (class, options.of(class))),
+        };
+        let mut patterns: Vec<Pattern> = Vec::new();
+        for row in rows {
+            match &row.field {
+                FieldName::Ending(ending) => {
+                    tree.endings.insert(ending.clone(), verdict(row.personal));
+                }
+                FieldName::At(path) => patterns.push(Pattern {
+                    path: path.clone(),
+                    on: tree.on(&row.on),
+                    precedence: (0, variants(path), usize::from(row.on != On::Any)),
+                    verdict: verdict(row.personal),
+                }),
+            }
+        }
+        for (rule, number) in options.rules.iter().zip(1..) {
+            let on = tree.on(&types(rule));
+            for path in rule.fields.iter().filter_map(|field| field.parse::<FieldPath>().ok()) {
+                let class = match personal(rows, &path, "") {
+                    Some(Personal::Is(class)) => Some(class),
+                    _ => None,
+                };
+                let verdict = Verdict::Rule(rule.action, class);
+                patterns.push(Pattern { path, on, precedence: (number, 0, 0), verdict });
+            }
+        }
+        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.precedence));
+        let all: Vec<Step> = (0..patterns.len()).map(|pattern| Step { pattern, at: 0 }).collect();
+        tree.places[TOP as usize] = Place::default();
+        tree.fill(TOP, &patterns, &all);
+        tree
+    }
+
+    /// The number of a pattern of types.
+    fn on(&mut self, on: &On) -> Option<usize> {
+        if *on == On::Any {
+            return None;
+        }
+        let known = self.types.iter().position(|other| other == on);
+        Some(known.unwrap_or_else(|| {
+            self.types.push(on.clone());
+            self.types.len() - 1
+        }))
+    }
+
+    /// Puts the fields into a place that the steps have reached.
+    fn fill(&mut self, place: PlaceId, patterns: &[Pattern], steps: &[Step]) {
+        for step in steps {
+            let Some(segment) = step.segment(patterns) else { continue };
+            if self.places[place as usize].fields.contains_key(segment.key.as_str()) {
+                continue;
+            }
+            let here: Vec<&Step> = steps
+                .iter()
+                .filter(|other| other.segment(patterns).is_some_and(|other| other.key == segment.key))
+                .collect();
+            let (mut typed, mut otherwise) = (Vec::new(), None);
+            for step in here.iter().filter(|step| step.is_last(patterns)) {
+                let pattern = &patterns[step.pattern];
+                match pattern.on {
+                    Some(on) => typed.push((on, pattern.verdict)),
+                    None => {
+                        otherwise = Some(pattern.verdict);
+                        break;
+                    }
+                }
+            }
+            let otherwise = otherwise.unwrap_or_else(|| self.by_key(&segment.key));
+            // Where all types come to the same, none needs to be looked up.
+            if typed.iter().all(|(_, verdict)| *verdict == otherwise) {
+                typed.clear();
+            }
+            self.needs_type |= !typed.is_empty();
+            let into = self.inside(patterns, &here);
+            let number = self.fields.len() as u32;
+            self.fields.push(Field { typed: typed.into(), otherwise, into });
+            self.places[place as usize].fields.insert(segment.key.as_str().into(), number);
+        }
+    }
+
+    /// The place that a field leads to.
+    fn inside(&mut self, patterns: &[Pattern], here: &[&Step]) -> PlaceId {
+        let onward: Vec<&&Step> = here.iter().filter(|step| !step.is_last(patterns)).collect();
+        if onward.is_empty() {
+            return ANYWHERE;
+        }
+        let variant = |step: &Step| step.segment(patterns).and_then(|segment| segment.variant.as_deref());
+        let next = |wanted: Option<&str>| -> Vec<Step> {
+            let fits = |step: &&&&Step| variant(step).is_none() || variant(step) == wanted;
+            onward.iter().filter(fits).map(|step| Step { at: step.at + 1, ..***step }).collect()
+        };
+        let place = self.add();
+        self.fill(place, patterns, &next(None));
+        for name in onward.iter().filter_map(|step| variant(step)) {
+            if !self.places[place as usize].variants.contains_key(name) {
+                let inside = self.add();
+                self.fill(inside, patterns, &next(Some(name)));
+                self.places[place as usize].variants.insert(name.into(), inside);
+            }
+        }
+        place
+    }
+
+    fn add(&mut self) -> PlaceId {
+        self.places.push(Place::default());
+        self.places.len() as PlaceId - 1
+    }
+
+    /// The verdict for a field that the tree does not know.
+    pub(super) fn by_key(&self, key: &str) -> Verdict {
+        let words = words(key);
+        // Where the last words begin, as many as an ending has at most: a key of a million words costs no more than its length.
+        let starts = words.rmatch_indices('_').map(|(at, _)| at + 1).take(LONGEST_ENDING);
+        let mut starts: SmallVec<[usize; LONGEST_ENDING]> = starts.collect();
+        if starts.len() < LONGEST_ENDING {
+            starts.push(0);
+        }
+        let endings = starts.iter().rev().filter_map(|start| self.endings.get(words.get(*start..)?));
+        endings.copied().next().unwrap_or(UNDECIDED)
+    }
+
+    /// What a key is itself, and what is done to it then.
+    pub(super) fn key_looks(&self, key: &str) -> Option<(Action, Class)> {
+        let class = treat::class_by_looks(key)?;
+        let (_, action) = *self.looks.iter().find(|(other, _)| *other == class)?;
+        (action != Action::Keep).then_some((action, class))
+    }
+
+    /// The field of that key.
+    pub(super) fn field(&self, place: PlaceId, key: &str) -> Option<u32> {
+        self.places.get(place as usize)?.fields.get(key).copied()
+    }
+
+    /// Where a field leads.
+    pub(super) fn into(&self, field: u32) -> PlaceId {
+        self.fields.get(field as usize).map_or(ANYWHERE, |field| field.into)
+    }
+
+    /// The verdict for a field, if it is the same on all types.
+    pub(super) fn verdict_on_all(&self, field: u32) -> Option<Verdict> {
+        let field = self.fields.get(field as usize)?;
+        field.typed.is_empty().then_some(field.otherwise)
+    }
+
+    /// The verdict for a field on a type.
+    pub(super) fn verdict(&self, field: u32, patterns: &[u64]) -> Verdict {
+        let Some(field) = self.fields.get(field as usize) else { return UNDECIDED };
+        let is_for =
+            |number: usize| patterns.get(number / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1);
+        field
+            .typed
+            .iter()
+            .find(|(number, _)| is_for(*number))
+            .map_or(field.otherwise, |(_, verdict)| *verdict)
+    }
+
+    /// Where an object of a variant belongs; `None` if there are no variants in a place.
+    pub(super) fn variants(&self, place: PlaceId) -> Option<&HashMap<Box<str>, PlaceId>> {
+        let variants = &self.places.get(place as usize)?.variants;
+        (!variants.is_empty()).then_some(variants)
+    }
+
+    /// Whether anything depends on the activity type.
+    pub(super) fn needs_type(&self) -> bool {
+        self.needs_type
+    }
+
+    /// Which patterns are for a type.
+    pub(super) fn patterns(&self, activity_type: &str) -> Patterns {
+        let mut bits = vec![0; self.types.len().div_ceil(64)];
+        for (number, on) in self.types.iter().enumerate() {
+            bits[number / 64] |= u64::from(on.rank(activity_type) > 0) << (number % 64);
+        }
+        bits.into()
+    }
+
+    /// Whether a string, as it stands in the record, can look like something that is treated.
+    #[inline]
+    pub(super) fn looks(&self, part: &[u8], string: Quoted) -> bool {
+        let [(_, email), (_, address)] = self.looks;
+        let first = part.get(1).copied().unwrap_or_default();
+        if string.has_escape {
+            return self.looks_escaped(part, string.has_at, first);
+        }
+        string.has_at && email != Action::Keep || address != Action::Keep && looks::could_be_address(first)
+    }
+
+    /// The same for one with escapes, each character of which may be written as six.
+    #[cold]
+    fn looks_escaped(&self, part: &[u8], has_at: bool, first: u8) -> bool {
+        let [(_, email), (_, address)] = self.looks;
+        let has_at = || has_at || memmem::find(part, b"\\u0040").is_some();
+        (email != Action::Keep && part.len() <= 6 * looks::LONGEST_EMAIL + 2 && has_at())
+            || (address != Action::Keep
+                && part.len() <= 6 * looks::LONGEST_ADDRESS + 2
+                && (first == b'\\' || looks::could_be_address(first)))
+    }
+}
+
+/// Fields, and what is to be done with them.
+struct Pattern {
+    path: FieldPath,
+    on: Option<usize>,
+    /// The greater counts: rules by their number, then rows by how closely they name a field.
+    precedence: (usize, usize, usize),
+    verdict: Verdict,
+}
+
+/// How far along a pattern's path.
+#[derive(Clone, Copy)]
+struct Step {
+    pattern: usize,
+    at: usize,
+}
+
+impl Step {
+    fn segment<'p>(&self, patterns: &'p [Pattern]) -> Option<&'p model::tables::Segment> {
+        patterns.get(self.pattern)?.path.0.get(self.at)
+    }
+
+    fn is_last(&self, patterns: &[Pattern]) -> bool {
+        patterns.get(self.pattern).is_none_or(|pattern| pattern.path.0.len() == self.at + 1)
+    }
+}
+
+fn variants(path: &FieldPath) -> usize {
+    path.0.iter().filter(|segment| segment.variant.is_some()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privacy::PrivacyRule;
+
+    fn tree(classes: &[(Class, Action)], rules: &[(&str, &str, Action)]) -> Tree {
+        let rule = |(field, types, action): &(&str, &str, Action)| PrivacyRule {
+            fields: vec![(*field).to_owned()],
+            activity_types: types.split_whitespace().map(str::to_owned).collect(),
+            action: *action,
+        };
+        let options = PrivacyOptions {
+            classes: classes.iter().copied().collect(),
+            rules: rules.iter().map(rule).collect(),
+            key: None,
+        };
+        Tree::compile(&PersonalRow::builtin(), &options)
+    }
+
+    /// The verdict for a path of keys, `key[type]` for an object of a variant.
+    fn verdict(tree: &Tree, path: &str, on: &str) -> Verdict {
+        let patterns = tree.patterns(on);
+        let (mut place, mut verdict) = (TOP, UNDECIDED);
+        for part in path.split('.') {
+            let (key, variant) =
+                part.split_once('[').map_or((part, None), |(key, rest)| (key, rest.strip_suffix(']')));
+            let own = match tree.field(place, key) {
+                Some(field) => {
+                    place = tree.into(field);
+                    tree.verdict(field, &patterns)
+                }
+                None => {
+                    place = ANYWHERE;
+                    tree.by_key(key)
+                }
+            };
+            if let (Some(variant), Some(places)) = (variant, tree.variants(place)) {
+                place = places.get(variant).copied().unwrap_or(place);
+            }
+            verdict = verdict.inside().over(own);
+        }
+        verdict
+    }
+
+    #[test]
+    fn the_last_rule_that_fits_wins() {
+        let tree = tree(
+            &[(Class::FileName, Action::Drop), (Class::Email, Action::Truncate)],
+            &[
+                ("filename", "claude_file_*", Action::Truncate),
+                ("filename", "claude_file_uploaded claude_file_viewed", Action::Keep),
+                ("filename", "claude_file_viewed", Action::Drop),
+                ("actor.email_address", "", Action::Keep),
+            ],
+        );
+        let of = |path, on| verdict(&tree, path, on).action();
+        assert_eq!(of("filename", "claude_file_exported"), Action::Truncate);
+        assert_eq!(of("filename", "claude_file_uploaded"), Action::Keep);
+        assert_eq!(of("filename", "claude_file_viewed"), Action::Drop);
+        assert_eq!(of("filename", "claude_project_file_uploaded"), Action::Drop);
+        assert_eq!(of("filename", "a_type_of_tomorrow"), Action::Drop);
+        assert_eq!(of("filename", "claude_file_of_tomorrow"), Action::Truncate);
+        assert_eq!(of("actor.email_address", "x"), Action::Keep);
+        assert_eq!(of("metadata.ownerEmail", "x"), Action::Truncate);
+        assert_eq!(of("id", "x"), Action::Keep);
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_last_words() {
+        let tree = tree(
+            &[(Class::Name, Action::Drop), (Class::Title, Action::Hash), (Class::Email, Action::Truncate)],
+            &[],
+        );
+        for (key, expected) in [
+            ("display_name", Action::Drop),
+            ("name", Action::Keep),
+            ("the_long_name_of_a_field_with_display_name", Action::Drop),
+            ("a_b_c_email", Action::Truncate),
+            ("a_b_c_d_email", Action::Truncate),
+            ("email", Action::Truncate),
+            ("subjectLine", Action::Hash),
+            ("emails_sent", Action::Keep),
+            ("", Action::Keep),
+            ("__", Action::Keep),
+        ] {
+            assert_eq!(tree.by_key(key).action(), expected, "{key}");
+        }
+        assert_eq!(tree.by_key(&"a_".repeat(1 << 20)).action(), Action::Keep);
+    }
+
+    #[test]
+    fn variants_are_told_apart() {
+        let tree = tree(
+            &[(Class::Name, Action::Hash), (Class::Url, Action::Drop)],
+            &[("updates.current_value", "marketplace_updated", Action::Truncate)],
+        );
+        let of = |path, on| verdict(&tree, path, on).action();
+        assert_eq!(of("updates[full_name].current_value", "claude_user_settings_updated"), Action::Hash);
+        assert_eq!(of("updates[full_name].previous_value", "a_type_of_tomorrow"), Action::Hash);
+        assert_eq!(of("updates[display_name].current_value", "claude_user_settings_updated"), Action::Hash);
+        assert_eq!(of("updates[display_name].current_value", "org_external_key_updated"), Action::Keep);
+        assert_eq!(of("updates[issuer_url].current_value", "x"), Action::Drop);
+        assert_eq!(of("updates[name].current_value", "x"), Action::Keep);
+        assert_eq!(of("updates[full_name].current_value", "marketplace_updated"), Action::Truncate);
+        assert_eq!(of("updates[full_name].settings.profile_url", "x"), Action::Drop);
+    }
+
+    #[test]
+    fn a_value_is_not_better_off_inside_another() {
+        let tree = tree(
+            &[(Class::Body, Action::Hash), (Class::Email, Action::Truncate), (Class::Url, Action::Drop)],
+            &[("metadata", "", Action::Keep), ("metadata.team", "", Action::Drop)],
+        );
+        let of = |path| verdict(&tree, path, "x").action();
+        assert_eq!(of("request_body.owner_email"), Action::Hash);
+        assert_eq!(of("request_body.callback_url"), Action::Drop);
+        assert_eq!(of("request_body.version"), Action::Hash);
+        assert_eq!(of("request_body.anything.at.all"), Action::Hash);
+        assert_eq!(of("metadata.owner_email"), Action::Keep);
+        assert_eq!(of("metadata.team"), Action::Drop);
+        assert_eq!(of("metadata.team.members"), Action::Drop);
+    }
+}
