@@ -3,9 +3,10 @@
 //! Owns one number and its bound. What comes in waits here, not in a queue; so nothing grows while a sink is away.
 //!
 //! The subtle thing: a batch larger than the bound is let in when nothing else is under way, or it could never be
-//! delivered. A batch that waits while nothing is being written waits for documents that themselves wait for company, so it
-//! is told that there will be none. And a batch's size is reckoned before it is mapped and put right after, so that the bound can be passed by
-//! what documents are larger than reckoned.
+//! delivered. And a batch's size is reckoned before it is mapped and put right after, so that the bound can be passed by what
+//! documents are larger than reckoned.
+//!
+//! A batch that waits here is told of: documents may wait for its company, and it for their memory.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -24,7 +25,14 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(most: usize) -> Self {
-        Self { used: AtomicUsize::new(0), peak: AtomicUsize::new(0), most, freed: Notify::new(), short: AtomicBool::new(false), ran_short: Notify::new() }
+        Self {
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            most,
+            freed: Notify::new(),
+            short: AtomicBool::new(false),
+            ran_short: Notify::new(),
+        }
     }
 
     /// Takes `bytes`, waiting until they are free. One caller at a time; dropping the future takes nothing.

@@ -57,7 +57,10 @@ fn main() {
     );
     memory(&killed);
     // Positions are kept twice a second. A window of a small tenant is less than what comes in a second at this speed.
-    assert!(again <= feed.largest.max(rate as usize), "no more than one window, or one second, is read again");
+    assert!(
+        again <= feed.largest.max(rate as usize),
+        "no more than one window, or one second, is read again"
+    );
     println!("load after: {}", load());
 }
 
