@@ -60,6 +60,11 @@ fn a_wait_that_was_asked_for_outlives_the_process() {
         let last = seen(&feed).iter().rev().find(|seen| seen.retry_after.is_some()).unwrap().at;
         // Killed and started again while it is to wait, more than once.
         sleep(Duration::from_millis(300));
+        if wait == 3 {
+            // By now there is a position to be shown.
+            let shown = copy.ask(&["state", "show"]);
+            assert!(shown.contains("\nasks again     at 20"), "{shown}");
+        }
         while feed.control().now() < last + 3 * SECOND {
             kills.push(kill(&mut copy, &feed));
             within += 1;
@@ -74,7 +79,7 @@ fn a_wait_that_was_asked_for_outlives_the_process() {
         sleep(Duration::from_millis(20));
     }
     copy.stop();
-    assert!(within >= 6, "it was killed only {within} times while it was to wait");
+    assert!(within >= 3, "it was killed only {within} times while it was to wait");
     let broken: Vec<Seen> = feed.control().with(|simulation, _| simulation.broken_waits().cloned().collect());
     assert!(broken.is_empty(), "killed at {kills:?}: {broken:#?}");
     let waited = seen(&feed).windows(2).filter(|pair| pair[0].retry_after == Some(4)).count();

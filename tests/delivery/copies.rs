@@ -92,6 +92,13 @@ impl Copy {
         }
     }
 
+    /// What another command of the program says of its configuration, while it runs or not.
+    pub(crate) fn ask(&self, command: &[&str]) -> String {
+        let mut asking = Command::new(program());
+        asking.args(command).args(["--config", "stage.toml"]).current_dir(&self.folder);
+        String::from_utf8(asking.output().unwrap().stdout).unwrap()
+    }
+
     /// Waits until its log says something.
     pub(crate) fn wait_for_log(&mut self, what: &str) {
         let deadline = Instant::now() + STOPPING;

@@ -154,6 +154,9 @@ until_true 60 "all $records records are documents" documents_are -eq "$records"
 kill "${started[consumer]}"
 ends consumer 0
 [[ $(tail -n 1 "$dir/consumer.log") == *" 0 dead"* ]] || die "the consumer says: $(tail -n 1 "$dir/consumer.log")"
+"$program" verify --ids --config "$dir/consumer.toml" --attestations "$dir/poller/state/attestations.ndjson" >"$dir/verify" ||
+    die "verify says: $(<"$dir/verify")"
+say "verify: $(tail -n 1 "$dir/verify")"
 kill "${started[simulator]}"
 ends simulator 130
 say "the stack runs: $records records, in $((SECONDS - began)) s"

@@ -54,7 +54,13 @@ fn show(config: &Config, json: bool) -> Result<Ending, Failure> {
     let position = serde_json::from_value(value).map_err(|error| {
         Failure::usage(anyhow!("the position in {} is of another version: {error}", folder.display()))
     })?;
-    say(&words(&position, folder))?;
+    let mut text = words(&position, folder);
+    match api::asked_to_wait(folder) {
+        Ok(None) => {}
+        Ok(Some(until)) => text += &format!("\nasks again     at {until}, as the API wished"),
+        Err(error) => text += &format!("\nbudget         cannot be read, and is taken for spent: {error}"),
+    }
+    say(&text)?;
     Ok(Ending::Done)
 }
 

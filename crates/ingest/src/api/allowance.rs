@@ -16,6 +16,8 @@ use disk::Replaced;
 
 use super::budget::{Budget, Kept};
 use super::reader::Now;
+use super::source::NAME;
+use super::time::Micros;
 
 /// The file.
 #[derive(Debug)]
@@ -54,6 +56,22 @@ impl Allowance {
     }
 }
 
+/// Until when the API asked a source that keeps its state in `folder` to be left alone, by this machine's clock; `None` if it
+/// did not, or if that is over. Takes no lock.
+///
+/// # Errors
+///
+/// What is kept cannot be read.
+pub fn asked_to_wait(folder: &Path) -> io::Result<Option<Micros>> {
+    let kept = read(&path_in(folder))?;
+    Ok(kept.and_then(|kept| kept.not_before()).filter(|until| *until > Micros::now()))
+}
+
+/// Where the budget of a source is kept.
+pub(super) fn path_in(folder: &Path) -> PathBuf {
+    folder.join(format!("{NAME}.budget"))
+}
+
 fn read(path: &Path) -> io::Result<Option<Kept>> {
     match fs::read(path) {
         Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
@@ -72,7 +90,6 @@ mod tests {
 
     use fastrand::Rng;
 
-    use super::super::time::Micros;
     use super::*;
 
     #[test]

@@ -54,6 +54,13 @@ pub(super) struct Kept {
     refusals: u32,
 }
 
+impl Kept {
+    /// Until when nothing may be asked, by our own clock.
+    pub(super) fn not_before(&self) -> Option<Micros> {
+        self.not_before
+    }
+}
+
 /// A token bucket. Times are since any fixed moment, by a clock that never goes back.
 #[derive(Debug)]
 pub(super) struct Budget {

@@ -38,6 +38,7 @@ mod time;
 mod trouble;
 mod watch;
 
+pub use allowance::asked_to_wait;
 pub use attestation::{Attestation, read as read_attestations};
 pub use config::{Authentication, ComplianceApiConfig, ReconcileConfig, Settings};
 pub use position::{Gap, PassDue, Position, Slice, Task, Walk};

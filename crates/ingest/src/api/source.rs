@@ -17,7 +17,7 @@ use fastrand::Rng;
 use model::fault::{Fault, FaultKind};
 use tokio::time::{Instant, sleep_until};
 
-use super::allowance::Allowance;
+use super::allowance::{self, Allowance};
 use super::attestation::{Attestation, Attestations};
 use super::client::{Client, Event, Exchange};
 use super::config::Settings;
@@ -121,7 +121,7 @@ impl ComplianceApiSource {
         let unwritten = kept.as_ref().map(|kept| kept.outbox.clone()).unwrap_or_default();
         let mut reader = Reader::new(settings.rules.clone(), kept, clock.now(), random)?;
         reader.position.outbox.clear();
-        let allowance = Allowance::at(folder.join(format!("{NAME}.budget")));
+        let allowance = Allowance::at(allowance::path_in(folder));
         allowance.resume(&mut reader.budget, clock.now());
         let seen = Arc::new(SeenStore::open(&ids)?);
         let mut attestations = Attestations::open(folder)?;
