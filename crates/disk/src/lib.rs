@@ -91,7 +91,15 @@ fn is_name_of_open_file(path: &Path) -> bool {
 ///
 /// What the disk says.
 pub fn folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
+    let there = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made: Vec<&Path> = path.ancestors().take_while(there).collect();
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
+    // What is synced in a folder is lost with the folder's own name. Where the one above cannot be opened, it is as with any
+    // folder that somebody else has made.
+    for folder in made {
+        let _ = sync_folder(folder);
+    }
+    Ok(())
 }
 
 /// Writes a file as a whole, over what was in it. See [`replace`] for a file that somebody may read meanwhile.
@@ -112,12 +120,19 @@ pub enum Replaced {
     Soon,
 }
 
-/// Replaces a file as a whole, or makes it. The new one is written beside it first, as `NAME.new`.
+/// Replaces a file as a whole, or makes it. The new one is written beside it first, as `NAME.new`, and takes the mode of the
+/// old.
 ///
 /// # Errors
 ///
-/// What the disk says; the old file is still there, or the new one may be.
+/// What the disk says, or that the path is a symbolic link; the old file is still there, or the new one may be.
 pub fn replace(path: &Path, bytes: &[u8], when: Replaced) -> io::Result<()> {
+    let permissions = match fs::symlink_metadata(path) {
+        Ok(data) if data.is_symlink() => return Err(io::Error::new(io::ErrorKind::InvalidInput, Link)),
+        Ok(data) => Some(data.permissions()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
@@ -127,6 +142,9 @@ pub fn replace(path: &Path, bytes: &[u8], when: Replaced) -> io::Result<()> {
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&new)?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
+    }
     file.write_all(bytes)?;
     if when == Replaced::Durably {
         file.sync_all()?;

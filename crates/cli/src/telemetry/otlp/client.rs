@@ -25,6 +25,9 @@ const AGENT: &str = concat!("anthropic-ecs/", env!("CARGO_PKG_VERSION"));
 
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a collector may wish not to be asked: what waits meanwhile is the same spans, and all others are dropped.
+const LONGEST_WISH: Duration = Duration::from_secs(60);
+
 /// What is read of an answer: it says how much was not taken, in some bytes.
 const MOST_ANSWER: usize = 64 << 10;
 
@@ -151,7 +154,7 @@ fn refused(url: &Url, response: &Response) -> Refused {
     let after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let mut fault = Fault::new(kind, format!("{url} answered {status}"), format!("{remedy}; {ALL_THE_SAME}"));
-    fault.retry_after = after.map(Duration::from_secs);
+    fault.retry_after = after.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WISH));
     Refused { fault, may_pass_later: matches!(status, 429 | 502 | 503 | 504) }
 }
 
