@@ -22,7 +22,7 @@ use super::page::{NoPage, Pages};
 use super::position::{Position, Task, VERSION, Walk};
 use super::query::{Order, Question};
 use super::refusal::{Head, classify};
-use super::rows::{Page, look};
+use super::rows::{Page, detach, look};
 use super::schedule::{Plan, Timers, plan};
 use super::seen::{Key, Seen};
 use super::time::Micros;
@@ -327,6 +327,7 @@ impl Reader {
         }
         let mut items = Vec::new();
         page.pages.feed(piece, &mut |item| items.push(item));
+        let before = page.records.len();
         for item in items {
             let seen = look(&item);
             if seen.is_none() && self.strikes < MOST_DOUBTS {
@@ -353,12 +354,12 @@ impl Reader {
                 continue;
             }
             let key = row.seen.key;
-            let before = if self.attempted.contains(&key) {
+            let known_before = if self.attempted.contains(&key) {
                 false
             } else {
                 self.given.contains(&key) || known.has(key)?
             };
-            if before {
+            if known_before {
                 page.tally.duplicates += 1;
                 continue;
             }
@@ -373,6 +374,7 @@ impl Reader {
                 self.given.insert(key);
             }
         }
+        detach(page.records.get_mut(before..).unwrap_or_default(), piece.len());
         if page.bytes < PORTION {
             return Ok(None);
         }

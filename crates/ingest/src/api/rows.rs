@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -152,6 +153,16 @@ impl Page {
     }
 }
 
+/// Lets go of a piece of a body, so many bytes long, of which little was new. A record is a slice of the piece it came in and
+/// keeps the whole of it in memory; most of what a re-read meets was given long ago, and only what is given is reckoned with.
+pub(super) fn detach(new: &mut [RawRecord], piece: usize) {
+    if new.iter().map(|record| record.bytes.len()).sum::<usize>() < piece / 2 {
+        for record in new {
+            record.bytes = Bytes::copy_from_slice(&record.bytes);
+        }
+    }
+}
+
 /// What can be seen of a row. None if it looks damaged: it may come whole when the page is asked for again.
 pub(super) fn look(item: &Item) -> Option<Look<'_>> {
     match item.kind {
@@ -164,6 +175,22 @@ pub(super) fn look(item: &Item) -> Option<Look<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_of_which_little_is_new_is_not_kept_in_memory() {
+        let piece = Bytes::from(vec![b'x'; 1_000]);
+        let record = |range| RawRecord {
+            bytes: piece.slice(range),
+            kind: Kind::Record,
+            origin: Origin::Api { request_id: "r".into(), item: 0 },
+        };
+        for (mut records, kept) in
+            [(vec![record(0..100), record(300..600)], false), (vec![record(0..500)], true)]
+        {
+            detach(&mut records, piece.len());
+            assert!(records.iter().all(|record| record.bytes.is_unique() != kept && record.bytes[0] == b'x'));
+        }
+    }
 
     #[test]
     fn odd_values_are_no_ids_and_spoil_nothing() {
