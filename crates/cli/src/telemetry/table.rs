@@ -433,7 +433,7 @@ pub(super) static METRICS: &[Metric] = &[
         Gauge,
         Seconds,
         [],
-        "How long the last row about a request of our own took to come back in the feed",
+        "How long the last row about a request of our own took to come back in the feed; while such a row is missing, how long it has been",
         |facts| api(facts, |watch| match watch.canary.get() {
             0 => Vec::new(),
             delay => level(delay as f64),
