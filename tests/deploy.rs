@@ -302,6 +302,7 @@ fn the_stack_is_what_its_parts_expect() {
             continue;
         }
         ours += 1;
+        assert_eq!(*at(service, "/ulimits/core"), 0, "{name}: a core file would hold its keys");
         let Some(inside) = configuration_of(&words(at(service, "/command"))) else { continue };
         let mounted = at(service, "/configs").as_array().unwrap();
         let mounted = mounted.iter().find(|config| word(config, "/target") == inside).unwrap();
@@ -368,6 +369,7 @@ fn the_service_gives_its_configuration_what_that_names() {
         assert!(path.starts_with(&format!("/var/lib/{state}/")), "{path} cannot be written");
     }
     assert_eq!(settings(&unit, "SocketBindAllow"), [format!("tcp:{}", config.port())]);
+    assert_eq!(settings(&unit, "LimitCORE"), ["0"], "a core file would hold its keys");
     let [patience] = settings(&unit, "TimeoutStopSec")[..] else {
         panic!("how long a stop may take is said")
     };

@@ -5,7 +5,7 @@
 #     tests/live/page.sh --browser     only tells which browser that would be, and fails if there is none
 #
 # PROGRAM is the built anthropic-ecs. Looks at the page wide and narrow, light and dark, with the API there and away; fails
-# when something on it is missing, or when the browser complains. With PICTURES, a folder, the page is also kept as pictures
+# when something on it is missing or does not fit in, when its colours are not those asked for, or when the browser complains. With PICTURES, a folder, the page is also kept as pictures
 # there; PAGE_HISTORY (hours), PAGE_PEOPLE and PAGE_WAIT (seconds) give them more to show. Needs Chromium or Chrome, by one
 # of the names they are installed under, or the one in PAGE_BROWSER; nothing is downloaded.
 # Only processes that this script started are stopped.
@@ -97,17 +97,27 @@ until_said() {
     done
 }
 
-# browse NAME WIDTH HEIGHT FLAGS…: the page as a browser makes it, in $dir/NAME.html, and as a picture in $dir/NAME.png.
+# browse NAME WIDTH HEIGHT FLAGS…: the page as a browser makes it, in $dir/NAME.html, and as a picture in $dir/NAME.png. What the
+# browser prefers, in $dir/NAME, is its own.
 browse() {
     local name=$1 size=$2,$3
     shift 3
-    local flags=(--headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$dir/profile" --window-size="$size"
+    local flags=(--headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$dir/$name" --window-size="$size"
         --enable-logging=stderr --virtual-time-budget=4000 "$@")
     timeout 60 "$browser" "${flags[@]}" --dump-dom "$page/" >"$dir/$name.html" 2>"$dir/$name.log" ||
         die "$browser: $(tail -n 5 "$dir/$name.log")"
     timeout 60 "$browser" "${flags[@]}" --screenshot="$dir/$name.png" "$page/" >/dev/null 2>>"$dir/$name.log" ||
         die "$browser: $(tail -n 5 "$dir/$name.log")"
     ! grep -E 'CONSOLE' "$dir/$name.log" || die "$name: the browser complains"
+}
+
+# made NAME WIDTH COLOUR: the browser has made the page this wide, everything fits in, and this is the colour behind it.
+made() {
+    local name=$1 page
+    page=$(grep -om 1 '<html[^>]*>' "$dir/$name.html")
+    [[ $page == *" data-width=\"$2\""* ]] || die "$name: is not $2 wide: $page"
+    [[ $page == *' data-fits="true"'* ]] || die "$name: something on it is wider than it: $page"
+    [[ $page == *" data-ground=\"$3\""* ]] || die "$name: is not in its colours, $3: $page"
 }
 
 # shows NAME TEXT…: the page has all of this in it.
@@ -124,17 +134,31 @@ until_said 300 '"recent_dead":\[{'
 # Charts are of several moments, ten seconds apart.
 until_said 300 '"time":\[[0-9]*,[0-9]*,[0-9]*,[0-9]*,'
 sleep "${PAGE_WAIT:-0}"
+# The grounds of the page's style.
+light='rgb(245, 245, 242)' dark='rgb(20, 21, 23)'
 browse wide 1280 1500
+made wide 1280 "$light"
 shows wide '>running</strong>' 'compliance_api to ndjson' 'class="series"' 'claude_' '<td>not_'
 shows wide 'records a second ended in the last minute' 'is the feed read behind now' 'delivered' 'class="bars"' '<table>' 'requests left now'
+for list in Categories Actions Countries; do
+    shows wide "<h2>$list, last hour</h2><div id=\"${list,}\"><ul class=\"bars\"><li><span"
+done
 browse dark 1280 1500 --blink-settings=preferredColorScheme=0
-browse phone 390 3200
-shows phone '>running</strong>'
+made dark 1280 "$dark"
+shows dark '>running</strong>' 'class="bars"'
+! cmp -s "$dir/wide.png" "$dir/dark.png" || die 'the dark picture is the light one'
+# A window is never less than 500 wide. A phone's 390 are had by showing all of it larger, 1.2^1.3628 times.
+mkdir -p "$dir/phone/Default"
+printf '{"partition":{"default_zoom_level":{"x":1.3628}}}' >"$dir/phone/Default/Preferences"
+browse phone 500 4000
+made phone 390 "$light"
+shows phone '>running</strong>' 'class="bars"' '<table>'
 
 kill "$simulator"
 wait "$simulator" 2>/dev/null || true
 until_said 300 '"state":"waiting"'
 browse away 1280 1500
+made away 1280 "$light"
 shows away '>waiting</strong>' 'What to do: ' 'class="bad">down'
 
 if [[ -n $pictures ]]; then

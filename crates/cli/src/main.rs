@@ -11,6 +11,7 @@ mod args;
 mod catalog;
 mod check;
 mod config;
+mod core_files;
 mod demo;
 mod explain;
 mod failure;
@@ -48,6 +49,8 @@ use failure::{Ending, Failure};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    // Before a secret is read; the environment, which may hold some, is there in any mode.
+    core_files::forbid();
     let cli = Cli::parse();
     let ended = match cli.command {
         _ if cli.version => version(),

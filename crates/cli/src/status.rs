@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use reqwest::redirect::Policy;
+use reqwest::tls::Version;
 use serde_json::{Map, Value};
 
 use crate::args::StatusArgs;
@@ -67,7 +68,11 @@ fn address(args: &StatusArgs) -> Result<String, Failure> {
 pub(crate) async fn ask(address: &str) -> anyhow::Result<Value> {
     let advice =
         "see that the stage runs, and where its log says that it is served; `--url` names another address";
-    let mut builder = reqwest::Client::builder().timeout(PATIENCE).redirect(Policy::none()).referer(false);
+    let mut builder = reqwest::Client::builder()
+        .min_tls_version(Version::TLS_1_2)
+        .timeout(PATIENCE)
+        .redirect(Policy::none())
+        .referer(false);
     if address.starts_with("http://") {
         // A proxy of the environment would look for a stage of this machine on its own.
         builder = builder.no_proxy();

@@ -181,7 +181,7 @@ impl Document<'_, '_, '_, '_> {
                         }
                         match filled.write {
                             Write::Source => self.source(filled.node),
-                            _ => self.to.perform(Op::Agent(filled.node)),
+                            _ => self.to.agent(filled.node),
                         }
                     }
                     Write::Anonymizer => {

@@ -20,9 +20,13 @@ const OTHER_NAMES: &str = "(others)";
 pub struct Findings {
     /// How records were written.
     pub plans: PlanStatistics,
-    /// Addresses that were not in the cache, and had to be looked up.
+    /// Addresses that were looked for in the cache, one a record that has one.
+    pub address_lookups: u64,
+    /// Of those, the ones that were not there, and had to be looked up in the databases.
     pub address_misses: u64,
-    /// User agents that were not in the cache, and had to be taken apart.
+    /// User agents that were looked for in the cache.
+    pub agent_lookups: u64,
+    /// Of those, the ones that were not there, and had to be taken apart.
     pub agent_misses: u64,
     /// Values of fields that the tables do not know, by the path of the field in the record. Bounded.
     pub unknown_fields: Vec<(Box<str>, u64)>,
@@ -37,6 +41,51 @@ impl PlanStatistics {
             surprises: self.surprises - before.surprises,
             learnt: self.learnt - before.learnt,
         }
+    }
+}
+
+/// What a plan's records are looked for in: one number, so that counting such a record is counting its class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Looks(u8);
+
+impl Looks {
+    /// How many there are.
+    pub(crate) const CLASSES: usize = 4;
+    const ADDRESS: u8 = 1;
+    const AGENT: u8 = 2;
+
+    pub(crate) fn new(address: bool, agent: bool) -> Self {
+        Self(u8::from(address) * Self::ADDRESS + u8::from(agent) * Self::AGENT)
+    }
+}
+
+/// How often caches were asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lookups {
+    pub(crate) address: u64,
+    pub(crate) agent: u64,
+}
+
+/// How many records were written by plans, by what their plans look for: all that is counted of such a record is one of these.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Planned([u64; Looks::CLASSES]);
+
+impl Planned {
+    #[inline]
+    pub(crate) fn add(&mut self, looks: Looks) {
+        self.0[usize::from(looks.0) % Looks::CLASSES] += 1;
+    }
+
+    pub(crate) fn all(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub(crate) fn lookups(&self) -> Lookups {
+        let with = |looked: u8| {
+            let classes = self.0.iter().zip(0u8..).filter(|(_, class)| class & looked != 0);
+            classes.map(|(count, _)| count).sum()
+        };
+        Lookups { address: with(Looks::ADDRESS), agent: with(Looks::AGENT) }
     }
 }
 
@@ -72,7 +121,66 @@ impl UnknownFields {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use model::catalog::Catalog;
+    use model::tables::Tables;
+    use simulator::Feed;
+
     use super::*;
+    use crate::enrich::GeoDatabases;
+    use crate::{Mapper, MapperOptions, Mapping};
+
+    fn mapper(plans: bool) -> Mapper {
+        let mapping = Mapping::new(Tables::builtin(), GeoDatabases::default(), MapperOptions::default());
+        let mut mapper = Mapper::new(Arc::new(mapping));
+        mapper.use_plans(plans);
+        mapper
+    }
+
+    #[test]
+    fn lookups_are_of_records_that_have_what_is_looked_for() {
+        let address = r#","ip_address":"198.51.100.7""#;
+        let agent = r#","user_agent":"curl/8""#;
+        let (mut with, mut without) = (mapper(true), mapper(false));
+        for (at, parts) in
+            [[address, agent], [address, ""], ["", agent], ["", ""]].iter().cycle().take(400).enumerate()
+        {
+            let record = format!(
+                r#"{{"id":"activity_{at}","created_at":"2026-09-01T10:00:00Z","type":"claude_chat_created","actor":{{"type":"user_actor","user_id":"user_{at}"{}}}}}"#,
+                parts.concat()
+            );
+            for mapper in [&mut with, &mut without] {
+                mapper.map(record.as_bytes(), &mut Vec::new()).unwrap();
+            }
+        }
+        assert!(with.plan_statistics().planned > 300, "{:?}", with.plan_statistics());
+        for mapper in [&mut with, &mut without] {
+            let found = mapper.take_findings();
+            assert_eq!((found.address_lookups, found.address_misses), (200, 1));
+            assert_eq!((found.agent_lookups, found.agent_misses), (200, 1));
+            // Once.
+            let found = mapper.take_findings();
+            assert_eq!((found.address_lookups, found.agent_lookups), (0, 0));
+        }
+    }
+
+    #[test]
+    fn lookups_of_a_feed_are_the_same_by_plans() {
+        let (mut with, mut without) = (mapper(true), mapper(false));
+        for record in Feed::new(&Catalog::builtin(), 31).take(6_000) {
+            for mapper in [&mut with, &mut without] {
+                mapper.map(record.as_bytes(), &mut Vec::new()).unwrap();
+            }
+        }
+        assert!(with.plan_statistics().planned > 1_000, "{:?}", with.plan_statistics());
+        let (with, without) = (with.take_findings(), without.take_findings());
+        assert_eq!(
+            (with.address_lookups, with.agent_lookups),
+            (without.address_lookups, without.agent_lookups)
+        );
+        assert!(with.address_lookups > with.address_misses && with.agent_lookups > with.agent_misses);
+    }
 
     #[test]
     fn names_are_short_and_few() {

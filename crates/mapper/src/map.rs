@@ -13,7 +13,7 @@ use simd_json::{Node, Tape};
 use crate::cache::FragmentCache;
 use crate::document::Document;
 use crate::fields::{COPY, Fields, Filled};
-use crate::findings::UnknownFields;
+use crate::findings::{Lookups, Planned, UnknownFields};
 use crate::fragments::{Addresses, Agent};
 use crate::out::Out;
 use crate::plan::{Basis, Plan};
@@ -54,7 +54,12 @@ pub(crate) struct State {
     event_id: String,
     activity_type: String,
     tags: Tags,
+    /// How records were written, but for those by plans.
     statistics: PlanStatistics,
+    planned: Planned,
+    /// How often the general path asked caches, and how often all did when it was told last.
+    general: Lookups,
+    told: Lookups,
     unknown_fields: UnknownFields,
     /// The values of a record that is written by a plan.
     values: Tape<'static>,
@@ -88,6 +93,9 @@ impl State {
             activity_type: String::new(),
             tags: Tags::default(),
             statistics: PlanStatistics::default(),
+            planned: Planned::default(),
+            general: Lookups::default(),
+            told: Lookups::default(),
             unknown_fields: UnknownFields::default(),
             values: Tape(Vec::new()),
             unread: Vec::new(),
@@ -107,13 +115,21 @@ impl State {
     }
 
     pub(crate) fn statistics(&self) -> PlanStatistics {
-        self.statistics
+        PlanStatistics { planned: self.planned.all(), ..self.statistics }
     }
 
     /// What was met since the last time, plans aside.
     pub(crate) fn take_findings(&mut self) -> Findings {
+        let planned = self.planned.lookups();
+        let now = Lookups {
+            address: self.general.address + planned.address,
+            agent: self.general.agent + planned.agent,
+        };
+        let before = std::mem::replace(&mut self.told, now);
         Findings {
             plans: PlanStatistics::default(),
+            address_lookups: now.address - before.address,
+            agent_lookups: now.agent - before.agent,
             address_misses: self.addresses.take_misses(),
             agent_misses: self.agents.take_misses(),
             unknown_fields: self.unknown_fields.take(),
@@ -165,7 +181,17 @@ fn map_values<'a>(
     out: &mut Out,
 ) -> bool {
     let State {
-        plans, addresses, agents, event_id, activity_type, tags, statistics, surprised, unread, ..
+        plans,
+        addresses,
+        agents,
+        event_id,
+        activity_type,
+        tags,
+        statistics,
+        planned: by_plan,
+        surprised,
+        unread,
+        ..
     } = state;
     let (mut planned, start) = (false, out.len());
     unread.clear();
@@ -195,7 +221,7 @@ fn map_values<'a>(
                     tags.insert(treated);
                     writer.out.put(context.mapping.ends.get(end_of(treated)).map_or(b"}", |end| end));
                 }
-                statistics.planned += 1;
+                by_plan.add(plan.looks);
             } else {
                 // The general path must not learn the same layout again.
                 *surprised = true;
@@ -282,12 +308,13 @@ fn write_document(
 ) -> Verdict {
     let Context { mapping, ingested, .. } = context;
     let (program, special) = (&mapping.program, &mapping.program.special);
-    let State { fields, recording, addresses, agents, .. } = state;
+    let State { fields, recording, addresses, agents, general, .. } = state;
     fields.place_all(program, record, info, kind);
 
     let address = fields.actor.get(special.actor_address);
     let address = address.and_then(|node| record.text(node).map(|text| (node, text)));
     let address = address.map(|(node, text)| (node, text, addresses.find(text, &mapping.geo)));
+    general.address += u64::from(address.is_some());
     if let Some(known) = address.and_then(|(.., known)| addresses.get(known)) {
         if known.is_broken {
             fields.tags.insert(Tags::GEOIP_LOOKUP_FAILURE);
@@ -318,6 +345,7 @@ fn write_document(
     document.related();
 
     let cut = document.cut;
+    general.agent += recording.agents;
     if values.inexact.get() {
         return Verdict::NeedsExactNumbers;
     }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::findings::Looks;
 use crate::fragments::Address;
 use crate::layout::{self, Layout, Piece, Then as Behind};
 use crate::message;
@@ -63,9 +64,13 @@ pub(crate) struct Plan {
     id: u32,
     /// How many of the steps ask.
     questions: u16,
+    /// What its records are looked for in.
+    pub(crate) looks: Looks,
     /// Used since plans were last swept out.
     pub(crate) used: Cell<bool>,
 }
+
+const _: () = assert!(size_of::<Plan>() == 64);
 
 /// Some fixed bytes, as a range of [`Texts`], and what comes behind them.
 #[derive(Debug, Clone, Copy)]
@@ -237,6 +242,7 @@ impl Plan {
         }
         let (start, len) = texts.place(&fixed)?;
         steps.push(Step { start, len, then: Then::End });
+        let has_agent = steps.iter().any(|step| matches!(step.then, Then::Do(Op::Agent(_))));
         Some(Self {
             layout: layout.into(),
             steps: steps.into(),
@@ -247,6 +253,7 @@ impl Plan {
             },
             id: value(basis.id)?,
             questions,
+            looks: Looks::new(basis.address.is_some(), has_agent),
             used: Cell::new(true),
         })
     }

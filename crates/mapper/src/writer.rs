@@ -246,6 +246,8 @@ pub(crate) struct Recording {
     pub(crate) unforeseeable: bool,
     /// Whether anything is noted at all.
     pub(crate) is_on: bool,
+    /// How many clients were looked for; counted whether it is on or not.
+    pub(crate) agents: u64,
 }
 
 impl Recording {
@@ -257,6 +259,7 @@ impl Recording {
         self.parts.clear();
         self.searched.clear();
         self.unforeseeable = false;
+        self.agents = 0;
     }
 
     /// Notes fixed bytes, as a range of the output.
@@ -304,6 +307,13 @@ impl Recorder<'_, '_, '_> {
             self.recording.ops.push(op);
         }
         self.writer.perform(op)
+    }
+
+    /// Appends what is known of a client.
+    pub(crate) fn agent(&mut self, node: u32) -> Outcome {
+        let outcome = self.perform(Op::Agent(node));
+        self.recording.agents += u64::from(outcome == Outcome::Written);
+        outcome
     }
 
     /// Appends a value the way `write` says.

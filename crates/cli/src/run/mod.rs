@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::RunArgs;
 use crate::config::{Config, Sink, Source};
+use crate::core_files;
 use crate::failure::{Ending, Failure};
 use crate::telemetry::{Export, Telemetry};
 use crate::terminal::shown;
@@ -32,6 +33,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Ending, Failure> {
     let config = Config::read(&args.config)?;
     let mut export = Export::open(&config.telemetry).map_err(|fault| failure(&fault))?;
     logging::start(&config.telemetry, args.log_level, export.layer());
+    if let Some(limit) = core_files::allowed() {
+        tracing::debug!(
+            limit,
+            "the system did not let core files be forbidden: one of this process would hold its secrets"
+        );
+    }
     let knowledge = Knowledge::load(&config)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;

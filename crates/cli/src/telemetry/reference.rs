@@ -77,7 +77,7 @@ fn known() -> BTreeMap<String, BTreeSet<&'static str>> {
     known
 }
 
-const KEYWORDS: [&str; 22] = [
+const KEYWORDS: [&str; 23] = [
     "sum",
     "rate",
     "increase",
@@ -95,6 +95,7 @@ const KEYWORDS: [&str; 22] = [
     "changes",
     "absent",
     "ignoring",
+    "last_over_time",
     "group_left",
     "topk",
     "label_replace",
@@ -246,6 +247,21 @@ fn alerts_ask_for_what_there_is() {
         }
     }
     assert!(names.len() >= 10, "{names:?}");
+}
+
+/// What is gone has no metrics to ask for, and a feed that is not recorded looks like a quiet one.
+#[test]
+fn alerts_see_what_says_nothing() {
+    let rules = rules();
+    for query in [
+        "up == 0 and on (instance, job) last_over_time(anthropic_ecs_build_info[",
+        "absent(anthropic_ecs_build_info)",
+        "anthropic_ecs_api_own_row_delay_seconds > ",
+    ] {
+        let rule = rules.iter().find(|rule| rule["expr"].starts_with(query));
+        let rule = rule.unwrap_or_else(|| panic!("no rule asks for {query}"));
+        assert_eq!(rule["severity"], "critical", "{query}");
+    }
 }
 
 #[test]

@@ -315,11 +315,25 @@ pub(super) static METRICS: &[Metric] = &[
         facts.status.mappers.learnt.get()
     )),
     metric!(
+        "mapper_cache_lookups_total",
+        Counter,
+        Unit::None,
+        ["cache"],
+        "How often an address or a user agent was looked for in a cache; records have one of each at most, and many have none",
+        |facts| {
+            let mappers = &facts.status.mappers;
+            vec![
+                named("address", Value::Count(mappers.address_lookups.get())),
+                named("user_agent", Value::Count(mappers.agent_lookups.get())),
+            ]
+        }
+    ),
+    metric!(
         "mapper_cache_misses_total",
         Counter,
         Unit::None,
         ["cache"],
-        "Addresses and user agents that were in no cache; a record has one of each at most, so that hits are records_mapped less this",
+        "Of those, how often it was not there, and was looked up in the databases or taken apart",
         |facts| {
             let mappers = &facts.status.mappers;
             vec![
@@ -433,7 +447,7 @@ pub(super) static METRICS: &[Metric] = &[
         Gauge,
         Seconds,
         [],
-        "How long the last row about a request of our own took to come back in the feed",
+        "How long the last row about a request of our own took to come back in the feed; while such a row is missing, how long it has been",
         |facts| api(facts, |watch| match watch.canary.get() {
             0 => Vec::new(),
             delay => level(delay as f64),

@@ -46,12 +46,15 @@ impl Canary {
         Some(now.since(asked))
     }
 
-    /// Whether a row of ours should have come, now that everything before `high` is read. True once for each silence.
-    pub(super) fn is_overdue(&mut self, high: Micros) -> bool {
-        let missing = self.waiting.front().is_some_and(|(_, asked)| *asked < high.before(PATIENCE));
-        let alarm = missing && self.seen && !self.alarmed;
-        self.alarmed |= alarm;
-        alarm
+    /// How long a row of ours has not come that should have, now that everything before `high` is read.
+    pub(super) fn overdue(&self, high: Micros, now: Micros) -> Option<Duration> {
+        let (_, asked) = self.waiting.front()?;
+        (self.seen && *asked < high.before(PATIENCE)).then(|| now.since(*asked))
+    }
+
+    /// Whether that is to be told. True once for each silence.
+    pub(super) fn alarms(&mut self) -> bool {
+        !std::mem::replace(&mut self.alarmed, true)
     }
 }
 
@@ -70,9 +73,15 @@ mod tests {
         assert_eq!(canary.saw("req_other", minute(10)), None);
         assert_eq!(canary.saw("req_8", minute(10)), Some(Duration::from_secs(120)));
         // Quiet, but our own rows come.
-        assert!(!canary.is_overdue(minute(20)));
+        assert_eq!(canary.overdue(minute(20), minute(21)), None);
         // req_9 never comes.
-        assert!(canary.is_overdue(minute(30)));
-        assert!(!canary.is_overdue(minute(31)), "one alarm for one silence");
+        assert_eq!(canary.overdue(minute(30), minute(31)), Some(Duration::from_secs(22 * 60)));
+        assert!(canary.alarms());
+        assert!(!canary.alarms(), "one alarm for one silence");
+        // The next one does.
+        canary.asked("req_10", minute(31));
+        assert_eq!(canary.saw("req_10", minute(33)), Some(Duration::from_secs(120)));
+        assert_eq!(canary.overdue(minute(60), minute(60)), None);
+        assert!(canary.alarms(), "another silence, another alarm");
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use model::fault::{Fault, FaultKind};
 use model::settings::Secret;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::tls::Version;
 use reqwest::{Certificate, Proxy, Url, redirect};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -80,6 +81,7 @@ impl Client {
         let unusable = |cause: String, remedy: &str| Fault::new(FaultKind::Unusable, cause, remedy);
         let mut builder = reqwest::Client::builder()
             .user_agent(AGENT)
+            .min_tls_version(Version::TLS_1_2)
             .connect_timeout(CONNECT)
             .read_timeout(IDLE)
             .timeout(settings.timeout)

@@ -473,8 +473,16 @@ impl Reader {
         let server = self.server_now(now);
         let query = self.query(task, false).unwrap_or_default();
         let Some(walk) = self.position.close(task, &self.rules, server) else { return };
-        if *task == Task::Window && self.rules.hides_nothing() && self.canary.is_overdue(self.position.high) {
-            tracing::warn!("rows about our own requests do not come: the feed is behind, or is not recorded");
+        if *task == Task::Window
+            && self.rules.hides_nothing()
+            && let Some(missing) = self.canary.overdue(self.position.high, server)
+        {
+            self.watch.canary.set(missing.as_secs());
+            if self.canary.alarms() {
+                tracing::warn!(
+                    "rows about our own requests do not come: the feed is behind, or is not recorded"
+                );
+            }
         }
         if *task != Task::Tail {
             self.attest(Attestation::new(self.position.sequence, server, &walk, query));

@@ -197,7 +197,8 @@ pub struct Watch {
     pub behind: Number,
     /// Everything before this was read; what was there then, and is not a gap or history.
     pub high: Moment,
-    /// How long the last row about a request of our own took to come back in the feed, in seconds.
+    /// How long the last row about a request of our own took to come back in the feed, in seconds; while one is missing, how
+    /// long it has been.
     pub canary: Number,
     /// Walks under way: a window, a re-read, a part of history, a gap that is tried again.
     pub open: Number,

@@ -1,4 +1,7 @@
 //! Certificates from files: whom we trust, and what we show.
+//!
+//! The least version, TLS 1.2, is not set here: the client's builder has no place for it, and rustls speaks nothing older. A test
+//! of the program (`tls_floor`) looks at what is offered.
 
 use std::fs;
 use std::path::Path;

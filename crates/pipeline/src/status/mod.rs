@@ -102,6 +102,10 @@ pub struct Mappers {
     pub surprises: Counter,
     /// Plans made.
     pub learnt: Counter,
+    /// Addresses that were looked for in a cache.
+    pub address_lookups: Counter,
+    /// User agents that were looked for in a cache.
+    pub agent_lookups: Counter,
     /// Addresses that were not in a cache.
     pub address_misses: Counter,
     /// User agents that were not in a cache.
@@ -222,6 +226,8 @@ impl Status {
         mappers.general.add(findings.plans.general);
         mappers.surprises.add(findings.plans.surprises);
         mappers.learnt.add(findings.plans.learnt);
+        mappers.address_lookups.add(findings.address_lookups);
+        mappers.agent_lookups.add(findings.agent_lookups);
         mappers.address_misses.add(findings.address_misses);
         mappers.agent_misses.add(findings.agent_misses);
     }

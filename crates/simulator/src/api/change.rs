@@ -58,6 +58,8 @@ pub struct Change {
     order: Option<bool>,
     /// From when on names are missing in records.
     redacted_from: Option<When>,
+    /// From when on nothing happens any more. The hour that has begun is made already; a time far off lets later hours be as usual.
+    quiet_from: Option<When>,
     /// How far chats, files, projects and groups are behind the feed.
     content_lag: Option<i64>,
     /// How long transcripts of local sessions are kept.
@@ -80,9 +82,13 @@ impl Change {
         let seconds = |value: i64| value.saturating_mul(SECOND);
         let maybe = |value: i64| (value >= 0).then(|| seconds(value));
         let mut new = settings.clone();
-        let redacted = self.redacted_from.as_ref().map(|when| {
-            when.micros(settings.start).ok_or_else(|| format!("`redacted_from` is no time: {when:?}"))
-        });
+        let time = |name: &str, when: &Option<When>| match when {
+            None => Ok(None),
+            Some(when) => match when.micros(settings.start) {
+                Some(time) => Ok(Some(Some(time))),
+                None => Err(format!("`{name}` is no time: {when:?}")),
+            },
+        };
         let dialect = self.dialect.as_deref().map(str::parse::<Dialect>).transpose()?;
         let style = self.cursors.map(|style| match style {
             Style::Opaque => CursorStyle::Opaque,
@@ -105,7 +111,8 @@ impl Change {
         set(&mut new.date, self.date.map(|shown| shown.then_some(0)));
         set(&mut new.date, self.date_skew.map(|skew| Some(seconds(skew))));
         set(&mut new.knows_order, self.order);
-        set(&mut new.redacted_from, redacted.transpose()?.map(Some));
+        set(&mut new.redacted_from, time("redacted_from", &self.redacted_from)?);
+        set(&mut new.tenant.quiet_from, time("quiet_from", &self.quiet_from)?);
         set(&mut new.content_lag, self.content_lag.map(|lag| seconds(lag.max(0))));
         set(&mut new.transcript_retention, self.transcript_retention.map(maybe));
         set(&mut new.local_sessions, self.local_sessions);
@@ -128,6 +135,7 @@ fn set<T>(place: &mut T, value: Option<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Simulation, Tenant};
 
     fn changed(text: &str) -> Result<Settings, String> {
         let mut settings = Settings::default();
@@ -140,7 +148,7 @@ mod tests {
         let all = changed(
             "dialect = \"2026-10\"\ncursors = \"long\"\nstrict_cursors = false\ncursor_lifetime = 60\nown_reads = -1\n\
              requests = 9\nwindow = 30\nbucket = true\nrate_headers = false\nretry_margin = 2\nother_requests = 3\n\
-             remote_requests = 4\ngzip = false\ndate_skew = -90\norder = false\nredacted_from = 10\ncontent_lag = 5\n\
+             remote_requests = 4\ngzip = false\ndate_skew = -90\norder = false\nredacted_from = 10\nquiet_from = 20\ncontent_lag = 5\n\
              transcript_retention = 86400\nlocal_sessions = false\nwalk_lifetime = 7\npage_bytes = 8",
         )
         .unwrap();
@@ -150,6 +158,7 @@ mod tests {
         assert_eq!((limits.requests, limits.window, limits.others, limits.remote), (9, 30 * SECOND, 3, 4));
         assert!(limits.bucket && !limits.headers && limits.margin_seconds == 2);
         assert_eq!((all.date, all.redacted_from), (Some(-90 * SECOND), Some(all.start + 10 * SECOND)));
+        assert_eq!(all.tenant.quiet_from, Some(all.start + 20 * SECOND));
         assert_eq!((all.content_lag, all.transcript_retention), (5 * SECOND, Some(86_400 * SECOND)));
         assert_eq!((all.walk_lifetime, all.page_bytes), (7 * SECOND, 8));
         assert!(!all.strict_cursors && !all.gzip && !all.knows_order && !all.local_sessions);
@@ -159,9 +168,27 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        for text in ["dialect = \"2026-09\"", "cursors = \"round\"", "redacted_from = \"noon\"", "cursor = 1"]
-        {
+        for text in [
+            "dialect = \"2026-09\"",
+            "cursors = \"round\"",
+            "redacted_from = \"noon\"",
+            "quiet_from = \"noon\"",
+            "cursor = 1",
+        ] {
             assert!(changed(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_silence_can_be_ordered() {
+        let tenant = Tenant { people: 6, ..Tenant::default() };
+        let mut simulation = Simulation::new(Settings { tenant, ..Settings::default() });
+        let start = simulation.start();
+        let change: Change = toml::from_str("quiet_from = 7200").unwrap();
+        change.apply(simulation.settings()).unwrap();
+        simulation.advance(start + 48 * 3_600 * SECOND);
+        let last = simulation.truth().map(|row| row.occurred).max().unwrap();
+        let silence = start + 7_200 * SECOND;
+        assert!((start..silence).contains(&last), "the last is {last}, the silence begins at {silence}");
     }
 }

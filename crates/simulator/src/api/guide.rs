@@ -81,7 +81,7 @@ pub(crate) const FAULTS: [(&str, &str); 42] = [
 ];
 
 /// The modes.
-pub(crate) const SETTINGS: [(&str, &str); 22] = [
+pub(crate) const SETTINGS: [(&str, &str); 23] = [
     ("dialect", "2026-08 or 2026-10"),
     ("cursors", "opaque, raw_ids or long"),
     ("strict_cursors", "whether a cursor under other filters is refused"),
@@ -99,6 +99,7 @@ pub(crate) const SETTINGS: [(&str, &str); 22] = [
     ("date_skew", "seconds by which it is off"),
     ("order", "whether the feed knows that parameter"),
     ("redacted_from", "from when on names are missing, retroactively"),
+    ("quiet_from", "from when on nothing happens: a long silence; the hour that has begun is made already"),
     ("content_lag", "seconds by which chats and the like are behind the feed"),
     ("transcript_retention", "seconds local transcripts are kept; negative for six years"),
     ("local_sessions", "whether there are any"),
@@ -148,6 +149,7 @@ pub fn guide() -> String {
     part("Modes in a script, TOML [settings] or a JSON line {\"settings\": {…}}", &SETTINGS);
     part("Routes below /_control/, for this machine alone", &CONTROL);
     let _ = writeln!(out, "Shapes of odd records: {SHAPES}\n");
+    let _ = writeln!(out, "No TLS is spoken: who asks by https:// has a handshake that fails\n");
     let _ = write!(
         out,
         "Keys of an activity in a script, TOML [[activity]] or a JSON line with `type`: {ACTIVITY}"
@@ -218,6 +220,6 @@ mod tests {
         for (name, _) in CONTROL.iter().skip(1) {
             assert!(missed.contains(name.split(' ').next_back().unwrap()), "{name}");
         }
-        assert!(guide().contains("cursor_expired"));
+        assert!(guide().contains("cursor_expired") && guide().contains("https://"));
     }
 }

@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::tls::Version;
 use reqwest::{Certificate, Response, Url, redirect};
 
 use crate::config::Otlp;
@@ -56,6 +57,7 @@ impl Client {
         let unusable = |cause: String, remedy: &str| Fault::new(FaultKind::Unusable, cause, remedy);
         let mut builder = reqwest::Client::builder()
             .user_agent(AGENT)
+            .min_tls_version(Version::TLS_1_2)
             .connect_timeout(CONNECT.min(otlp.timeout))
             .timeout(otlp.timeout)
             .redirect(redirect::Policy::none())

@@ -4,6 +4,7 @@
 //! once. What it holds in the end is compared with what is true.
 
 mod campaign;
+mod canary;
 mod traps;
 mod wired;
 
