@@ -136,8 +136,13 @@ struct Running {
 
 impl Running {
     fn start(folder: &Path, key: &str) -> Self {
+        Self::with(folder, key, &[])
+    }
+
+    fn with(folder: &Path, key: &str, variables: &[(&str, &str)]) -> Self {
         let log = folder.join("log");
         let mut command = command(folder, key, RUN);
+        command.envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         Self { child: command.spawn().unwrap(), log }
     }
@@ -157,13 +162,26 @@ impl Running {
         }
     }
 
+    /// Waits for its end, which must be a good one, and gives its log.
+    async fn end(mut self) -> String {
+        let deadline = Instant::now() + LONG;
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => {
+                    assert!(status.success(), "{status}:\n{}", self.log());
+                    return self.log();
+                }
+                None => assert!(Instant::now() < deadline, "it does not end:\n{}", self.log()),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Tells it to stop, which it must do in good order.
-    fn stop(mut self) -> String {
+    async fn stop(mut self) -> String {
         assert!(self.child.try_wait().unwrap().is_none(), "it ended by itself:\n{}", self.log());
         signal(&self.child, "TERM");
-        let status = block_in_place(|| self.child.wait()).unwrap();
-        assert!(status.success(), "{status}:\n{}", self.log());
-        self.log()
+        self.end().await
     }
 }
 
@@ -318,7 +336,7 @@ impl Proxy {
 }
 
 /// Runs to the end, in a folder of its own that is given back.
-fn read_whole(
+async fn read_whole(
     feed: &Feed,
     behind: &Behind,
     address: &str,
@@ -328,10 +346,7 @@ fn read_whole(
     let home = tempfile::tempdir().unwrap();
     behind.write(home.path());
     feed.configure(home.path(), address, &format!("{more}\n{TO_A_FILE}"));
-    let mut command = command(home.path(), &feed.key, RUN);
-    let run = block_in_place(|| command.envs(variables.iter().copied()).output()).unwrap();
-    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
-    fs::write(home.path().join("log"), [run.stdout, run.stderr].concat()).unwrap();
+    Running::with(home.path(), &feed.key, variables).end().await;
     assert_eq!(ids(&home.path().join("out.ndjson")), feed.wanted);
     home
 }
@@ -364,7 +379,7 @@ async fn an_api_behind_tls_is_waited_for_until_its_authority_is_trusted() {
     feed.configure(home.path(), &address, TO_A_FILE);
     let mut running = Running::start(home.path(), &feed.key);
     running.until("a second attempt", |_| behind.refused.load(Ordering::SeqCst) > 1).await;
-    let log = running.stop();
+    let log = running.stop().await;
     assert!(
         log.contains("localhost: ") && log.contains("invalid peer certificate: UnknownIssuer"),
         "the cause is not said:\n{log}"
@@ -379,10 +394,10 @@ async fn an_api_behind_tls_is_waited_for_until_its_authority_is_trusted() {
     feed.configure(home.path(), &address, &format!("ca_file = \"ca.pem\"\n{TO_A_FILE}"));
     let mut running = Running::start(home.path(), &feed.key);
     running.until("a refusal", |running| running.log().contains("certificate")).await;
-    running.stop();
+    running.stop().await;
     assert_eq!(feed.requests(), 0, "something was said to a server that is not trusted");
 
-    let home = read_whole(&feed, &behind, &address, "ca_file = \"ca.pem\"", &[]);
+    let home = read_whole(&feed, &behind, &address, "ca_file = \"ca.pem\"", &[]).await;
     assert!(feed.requests() > 0);
     discreet(home.path(), &[&feed.key]);
 }
@@ -400,7 +415,7 @@ async fn a_proxy_is_gone_through_and_learns_no_key() {
     let proxy = Proxy::start(tls).await;
     let url = format!("http://stage:{password}@{}", proxy.address);
     let more = "ca_file = \"ca.pem\"\nproxy = \"${PROXY}\"";
-    let home = read_whole(&feed, &behind, &address, more, &[("PROXY", &url)]);
+    let home = read_whole(&feed, &behind, &address, more, &[("PROXY", &url)]).await;
     discreet(home.path(), &secrets);
     let heads = proxy.heads();
     assert!(!heads.is_empty(), "it was not asked");
@@ -414,22 +429,22 @@ async fn a_proxy_is_gone_through_and_learns_no_key() {
     let other = Proxy::start(tls).await;
     let environment = format!("http://{}", other.address);
     let both = [("PROXY", url.as_str()), ("HTTPS_PROXY", environment.as_str())];
-    read_whole(&feed, &behind, &address, more, &both);
+    read_whole(&feed, &behind, &address, more, &both).await;
     assert_eq!(other.heads(), [] as [String; 0], "the environment's proxy was asked");
-    read_whole(&feed, &behind, &address, "ca_file = \"ca.pem\"", &both[1..]);
+    read_whole(&feed, &behind, &address, "ca_file = \"ca.pem\"", &both[1..]).await;
     assert!(!other.heads().is_empty(), "the environment's proxy was not asked");
 
     // An API on this machine, in the open: only if the configuration says so.
     let open = Proxy::start(feed.server.address()).await;
     let url = format!("http://{}", open.address);
     let variables = [("PROXY", url.as_str()), ("HTTP_PROXY", url.as_str())];
-    read_whole(&feed, &behind, &feed.server.url(), "", &variables);
+    read_whole(&feed, &behind, &feed.server.url(), "", &variables).await;
     assert_eq!(
         open.heads(),
         [] as [String; 0],
         "the environment's proxy was asked for what is on this machine"
     );
-    let home = read_whole(&feed, &behind, &feed.server.url(), "proxy = \"${PROXY}\"", &variables);
+    let home = read_whole(&feed, &behind, &feed.server.url(), "proxy = \"${PROXY}\"", &variables).await;
     discreet(home.path(), &secrets);
     assert!(open.heads()[0].starts_with(&format!("GET {}/v1/compliance/", feed.server.url())));
 }
@@ -455,8 +470,7 @@ async fn a_proxy_that_refuses_is_waited_for() {
 
     // It goes on by itself.
     proxy.refuses.store(false, Ordering::SeqCst);
-    let status = block_in_place(|| running.child.wait()).unwrap();
-    assert!(status.success(), "{status}:\n{}", running.log());
+    running.end().await;
     assert_eq!(ids(&home.path().join("out.ndjson")), feed.wanted);
     fs::remove_file(home.path().join("c.toml")).unwrap();
     discreet(home.path(), &[&feed.key, password]);
