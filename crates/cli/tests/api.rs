@@ -1,6 +1,7 @@
 //! The stage on a simulated Compliance API: polled, mapped, written, shown and verified, by the real program; behind TLS and
-//! through proxies.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! through proxies, with pages of
+//! any size.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod common;
 
@@ -10,10 +11,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use simulator::api::{Pace, Server, Settings, Simulation};
+use simulator::api::{Fault, FaultKind, Pace, Place, Server, Settings, Simulation, Tenant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::block_in_place;
@@ -22,7 +23,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use common::signal;
+use common::{peak_memory, signal};
 
 const KEY: &str = "ANTHROPIC_COMPLIANCE_KEY";
 
@@ -86,7 +87,8 @@ struct Feed {
     server: Server,
     key: String,
     since: i64,
-    until: i64,
+    /// Reading goes on for ever when nothing.
+    until: Option<i64>,
     /// The ids of these hours, sorted.
     wanted: Vec<String>,
 }
@@ -106,15 +108,16 @@ impl Feed {
         wanted.sort();
         let key = simulation.key("activities").to_owned();
         let server = Server::start(simulation, ([127, 0, 0, 1], 0).into(), Pace::Stepped(0)).await.unwrap();
-        Self { server, key, since, until, wanted }
+        Self { server, key, since, until: Some(until), wanted }
     }
 
     /// Writes a configuration that reads these hours from an address; `more` belongs to the source and what follows it.
     fn configure(&self, folder: &Path, address: &str, more: &str) {
-        let (since, until) = (time(self.since), time(self.until));
+        let since = time(self.since);
+        let until = self.until.map_or_else(String::new, |until| format!("until = \"{}\"\n", time(until)));
         let config = format!(
             "[telemetry]\nlisten = \"off\"\n[source]\ntype = \"compliance_api\"\nbase_url = \"{address}\"\n\
-             api_key = \"${{{KEY}}}\"\nsince = \"{since}\"\nuntil = \"{until}\"\npage_size = 500\n{more}\n"
+             api_key = \"${{{KEY}}}\"\nsince = \"{since}\"\n{until}page_size = 500\n{more}\n"
         );
         fs::write(folder.join("c.toml"), config).unwrap();
     }
@@ -200,7 +203,7 @@ async fn a_backfill_is_delivered_attested_and_verified() {
     let home = tempfile::tempdir().unwrap();
     feed.configure(home.path(), &feed.server.url(), TO_A_FILE);
     block_in_place(|| {
-        let (folder, key, until) = (home.path(), feed.key.as_str(), time(feed.until));
+        let (folder, key, until) = (home.path(), feed.key.as_str(), time(feed.until.unwrap()));
         let checked = program(folder, key, &["check", "--config", "c.toml", "--connect"]);
         assert!(text(&checked.stdout).contains("lets us read activities"), "{}", text(&checked.stdout));
         let nobody = program(folder, "sk-ant-api01-nobody", &["check", "--config", "c.toml", "--connect"]);
@@ -474,4 +477,81 @@ async fn a_proxy_that_refuses_is_waited_for() {
     assert_eq!(ids(&home.path().join("out.ndjson")), feed.wanted);
     fs::remove_file(home.path().join("c.toml")).unwrap();
     discreet(home.path(), &[&feed.key, password]);
+}
+
+/// What a page is made of that is to be read, and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// Everyday rows.
+    Usual,
+    /// The same rows, one of them padded by 64 MiB, which no record may be.
+    OneHugeRow,
+    /// As many rows, all of them large.
+    LargeRows,
+}
+
+/// Rows of a page.
+const ROWS: u128 = 200;
+/// The size of a page that is too large to be held; about this many bytes.
+const PAGE: usize = 64 << 20;
+
+/// Reads one page to its end; gives the most memory that the program ever held.
+async fn peak_of(body: Body) -> Option<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 * 1_000_000;
+    let tenant = Tenant::empty();
+    // Not before the clock of this machine, by which the program would begin twice.
+    let settings = Settings { start: now, tenant, own_reads: None, gzip: false, ..Settings::default() };
+    let mut simulation = Simulation::new(settings);
+    let first = simulation.start() - 3 * 60 * MINUTE;
+    let length = if body == Body::LargeRows { PAGE / ROWS as usize } else { 10 };
+    let rest = format!(",\"type\":\"claude_chat_created\",\"padding\":\"{}\"}}", "x".repeat(length));
+    for number in 0..ROWS {
+        let created = first + number as i64 * 1_000_000;
+        simulation.add_raw(&rest, Place { created, number }, created);
+    }
+    if body == Body::OneHugeRow {
+        simulation.order(Fault::new(FaultKind::Huge)).unwrap();
+    }
+    let mut feed = Feed::of(simulation, 4).await;
+    // It is not to end before it was looked at.
+    feed.until = None;
+    let home = tempfile::tempdir().unwrap();
+    feed.configure(
+        home.path(),
+        &feed.server.url(),
+        &format!("reconcile = []\n{TO_A_FILE}\n[dead_letters]\npath = \"dead.ndjson\""),
+    );
+    let (out, dead) = (home.path().join("out.ndjson"), home.path().join("dead.ndjson"));
+    let lines =
+        |path: &Path| fs::read(path).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+    let mut running = Running::start(home.path(), &feed.key);
+    running.until("every row", |_| lines(&out) + lines(&dead) >= feed.wanted.len()).await;
+    let peak = peak_memory(&running.child);
+    running.stop().await;
+    assert_eq!(feed.requests(), 1, "it was to be one page");
+    assert!(body != Body::LargeRows || fs::metadata(&out).unwrap().len() > PAGE as u64);
+    let mut wanted = feed.wanted;
+    let buried = fs::read_to_string(&dead).unwrap_or_default();
+    if body == Body::OneHugeRow {
+        let huge = wanted.remove(wanted.len() / 2);
+        assert!(buried.contains(&huge) && buried.contains("too_large"), "{huge} is no dead letter");
+    }
+    assert_eq!(lines(&dead), usize::from(body == Body::OneHugeRow), "dead letters");
+    assert_eq!(ids(&out), wanted);
+    peak
+}
+
+/// What is allowed for is what one record may take and what may be under way to the sink; a client that waits for a page's
+/// last byte would hold all of the page besides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_any_size_is_read_in_bounded_memory() {
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let Some(usual) = peak_of(Body::Usual).await else {
+        return println!("SKIPPED: there is no /proc/<pid>/status here");
+    };
+    for body in [Body::OneHugeRow, Body::LargeRows] {
+        let more = peak_of(body).await.unwrap().saturating_sub(usual);
+        println!("{body:?}: {:.1} MiB more than the usual {:.1}", mebibytes(more), mebibytes(usual));
+        assert!(more < PAGE as u64 / 4 * 3, "{body:?}: {more} bytes more");
+    }
 }
