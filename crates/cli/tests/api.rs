@@ -1,9 +1,11 @@
 //! The stage on a simulated Compliance API: polled, mapped, written, shown and verified, by the real program; behind TLS and
 //! through proxies, with pages of
-//! any size.
+//! any size, and by two stages with keys of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod common;
+#[path = "../../output/tests/support/fake_elasticsearch.rs"]
+mod fake_elasticsearch;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -14,7 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use simulator::api::{Fault, FaultKind, Pace, Place, Server, Settings, Simulation, Tenant};
+use simulator::api::{
+    ACTIVITIES, Fault, FaultKind, KeyKind, Pace, Place, Server, Settings, Simulation, Tenant,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::block_in_place;
@@ -24,6 +28,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use common::{peak_memory, signal};
+use fake_elasticsearch::FakeElasticsearch;
 
 const KEY: &str = "ANTHROPIC_COMPLIANCE_KEY";
 
@@ -554,4 +559,63 @@ async fn a_page_of_any_size_is_read_in_bounded_memory() {
         println!("{body:?}: {:.1} MiB more than the usual {:.1}", mebibytes(more), mebibytes(usual));
         assert!(more < PAGE as u64 / 4 * 3, "{body:?}: {more} bytes more");
     }
+}
+
+/// What the last line of a log counts: delivered, and there already.
+fn counts(log: &str) -> (usize, usize) {
+    let line = log.lines().rfind(|line| line.contains(" there already, ")).unwrap_or_else(|| panic!("{log}"));
+    let before = |what: &str| -> usize {
+        let (before, _) = line.split_once(what).unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    (before(" delivered, "), before(" there already, "))
+}
+
+/// A key for all organizations under a parent and one for this organization alone show the same rows. Two stages that do not
+/// know of each other, each with a key and a state of its own, deliver every row once between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stages_with_two_keys_deliver_each_row_once() {
+    let mut settings = Settings::default();
+    settings.tenant.late_per_mille = 0;
+    settings.tenant.linked = 2;
+    let mut simulation = Simulation::new(settings);
+    let organization = simulation.organization().0.to_owned();
+    let own = simulation.add_key("own", KeyKind::Admin, &[ACTIVITIES], &[&organization]);
+    let feed = Feed::of(simulation, 4).await;
+    let start = |elasticsearch: &FakeElasticsearch, key: &str| {
+        let home = tempfile::tempdir().unwrap();
+        let sink = format!("[sink]\ntype = \"elasticsearch\"\nurl = \"{}\"", elasticsearch.url());
+        feed.configure(home.path(), &feed.server.url(), &sink);
+        let running = Running::start(home.path(), key);
+        (home, running)
+    };
+    let all = feed.wanted.len();
+    assert!(all > 100, "{all} records");
+
+    // One after the other: the second finds everything there.
+    let elasticsearch = FakeElasticsearch::start().await;
+    let (home, running) = start(&elasticsearch, &feed.key);
+    assert_eq!(counts(&running.end().await), (all, 0));
+    discreet(home.path(), &[&feed.key, &own]);
+    assert_eq!(elasticsearch.ids(), feed.wanted);
+    let (home, running) = start(&elasticsearch, &own);
+    assert_eq!(counts(&running.end().await), (0, all));
+    discreet(home.path(), &[&feed.key, &own]);
+    assert_eq!(elasticsearch.ids(), feed.wanted);
+
+    // Side by side: what one delivers is there already for the other.
+    let elasticsearch = FakeElasticsearch::start().await;
+    let (first, second) = (start(&elasticsearch, &feed.key), start(&elasticsearch, &own));
+    let (first, second) = (counts(&first.1.end().await), counts(&second.1.end().await));
+    assert_eq!((first.0 + first.1, second.0 + second.1), (all, all));
+    assert_eq!((first.0 + second.0, first.1 + second.1), (all, all));
+    assert_eq!(elasticsearch.ids(), feed.wanted);
+    // Both keys were used.
+    let asked = |name: &str| {
+        let by = |simulation: &mut Simulation, _| {
+            simulation.seen().iter().filter(|seen| seen.key.as_deref() == Some(name)).count()
+        };
+        feed.server.control().with(by)
+    };
+    assert!(asked("activities") > 0 && asked("own") > 0);
 }
