@@ -2,7 +2,7 @@
 //! n, and at the n-th request for every n. After the kill it goes on to its end. With pages of one row, of some, and of all
 //! there are; forwards and backwards, in both dialects; and with faults besides.
 
-use std::thread::{sleep, yield_now};
+use std::thread::{scope, sleep, yield_now};
 use std::time::{Duration, Instant};
 
 use simulator::Precision;
@@ -159,24 +159,36 @@ fn once(
     killed
 }
 
+/// Side by side, since most of the time goes by in waiting.
+fn all_limits(boundaries: Boundary) {
+    scope(|scope| {
+        for limit in LIMITS {
+            scope.spawn(move || every_boundary(boundaries, limit, &[], most(9)));
+        }
+    });
+}
+
 #[test]
 fn killed_at_every_change_of_a_file() {
-    LIMITS.into_iter().for_each(|limit| every_boundary(Boundary::Change, limit, &[], most(9)));
+    all_limits(Boundary::Change);
 }
 
 #[test]
 fn killed_at_every_request() {
-    LIMITS.into_iter().for_each(|limit| every_boundary(Boundary::Request, limit, &[], most(9)));
+    all_limits(Boundary::Request);
 }
 
 /// Some that cost a wait, and one after which it goes on at once; all of them before the fifth page.
 #[test]
 fn killed_while_things_go_wrong() {
-    let faults = [
+    let faults = &[
         Fault::new(FaultKind::Duplicate).after(1),
         Fault::new(FaultKind::ResetAfter).after(2),
         Fault::new(FaultKind::CursorInvalid).after(3),
     ];
-    every_boundary(Boundary::Change, 2, &faults, most(3).min(100));
-    every_boundary(Boundary::Request, 7, &faults, most(3).min(100));
+    scope(|scope| {
+        for (boundaries, limit) in [(Boundary::Change, 2), (Boundary::Request, 7)] {
+            scope.spawn(move || every_boundary(boundaries, limit, faults, most(3).min(100)));
+        }
+    });
 }
