@@ -1,11 +1,12 @@
 //! A small backfill, killed at each boundary there is, one after the other: at the n-th change of any of its files for every
-//! n, and at the n-th request for every n. After the kill it goes on to its end.
+//! n, and at the n-th request for every n. After the kill it goes on to its end. With pages of one row, of some, and of all
+//! there are; forwards and backwards, in both dialects; and with faults besides.
 
-use std::thread::{sleep, yield_now};
+use std::thread::{scope, sleep, yield_now};
 use std::time::{Duration, Instant};
 
 use simulator::Precision;
-use simulator::api::{Dialect, Pace, Settings, Simulation, Tenant};
+use simulator::api::{Dialect, Fault, FaultKind, Pace, Settings, Simulation, Tenant};
 
 use crate::copies::Copy;
 use crate::feed::{Feed, MINUTE, real_now};
@@ -16,13 +17,23 @@ use crate::{say, verdict};
 /// How long one run may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many boundaries are tried in one case at most; all of them when lives are asked for.
-fn most() -> usize {
-    if variable("COLLECT_LIVES").is_some() { usize::MAX } else { 14 }
+/// How many rows there are.
+const ROWS: i64 = 30;
+
+/// Page sizes: a row, a tie that is cut, the rest of one, and everything.
+const LIMITS: [u32; 4] = [1, 2, 7, 5_000];
+
+/// Whether `order` is known, and the dialect.
+const WAYS: [(bool, Dialect); 4] =
+    [(true, Dialect::October), (false, Dialect::August), (false, Dialect::October), (true, Dialect::August)];
+
+/// How many kills are tried in one case at most; all of them, each in every way, when lives are asked for.
+fn most(usual: usize) -> usize {
+    if variable("COLLECT_LIVES").is_some() { usize::MAX } else { usual }
 }
 
 /// Rows for some pages of any size, a third of them tied, in the hours before the clock's start.
-fn feed(rows: i64, knows_order: bool, dialect: Dialect) -> Feed {
+fn feed((knows_order, dialect): (bool, Dialect)) -> Feed {
     let start = (real_now() / MINUTE) * MINUTE - 60 * MINUTE;
     let settings = Settings {
         seed: 11,
@@ -34,7 +45,7 @@ fn feed(rows: i64, knows_order: bool, dialect: Dialect) -> Feed {
         ..Settings::default()
     };
     let mut simulation = Simulation::new(settings);
-    for at in 0..rows {
+    for at in 0..ROWS {
         let created = start - 50 * MINUTE + at / 3 * MINUTE;
         simulation.add("claude_chat_created", created, created);
     }
@@ -76,52 +87,108 @@ fn kill_at(copy: &mut Copy, boundary: usize, mut passed: impl FnMut() -> usize) 
     copy.kill_unless_ended()
 }
 
-fn every_boundary(name: &str, limit: u32, knows_order: bool, dialect: Dialect, by_request: bool) {
-    let (scratch, rows) = (Scratch::new(), 30);
-    let feed = feed(rows, knows_order, dialect);
-    let source = backfill(&feed, limit);
-    let (mut boundary, mut killed) = (1, 0);
-    loop {
-        let mut copy = feed.copy(scratch.path(), &format!("{boundary}"), &source);
-        let mut watched = Watched::new(&copy, &FILES);
-        let mut asked = feed.requests();
-        copy.start();
-        let goes_on = if by_request {
-            kill_at(&mut copy, boundary, || {
-                let now = feed.requests();
-                now - std::mem::replace(&mut asked, now)
-            })
-        } else {
-            kill_at(&mut copy, boundary, || usize::from(watched.changed()))
-        };
-        let case = format!("{name}, limit {limit}, boundary {boundary}");
-        if goes_on {
-            killed += 1;
-            verdict::after_a_kill(&feed, &copy, &case);
-            copy.start();
-            finish(&mut copy);
+/// What a boundary is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Boundary {
+    Change,
+    Request,
+}
+
+/// Kills at every boundary, in a way that changes from each to the next; and again from the first, until every way had its
+/// turn at each. The faults are ordered anew for each run.
+fn every_boundary(boundaries: Boundary, limit: u32, faults: &[Fault], most: usize) {
+    let scratch = Scratch::new();
+    let feeds: Vec<Feed> = WAYS.into_iter().map(feed).collect();
+    let (mut killed, mut tried, mut met) = (0, 0, 0);
+    for turn in 0..WAYS.len() {
+        for boundary in 1.. {
+            if tried == most {
+                break;
+            }
+            let way = (boundary + turn) % WAYS.len();
+            let case =
+                format!("{boundaries:?} {boundary}, limit {limit}, {:?}, {} faults", WAYS[way], faults.len());
+            feeds[way].control().with(|simulation, _| {
+                simulation.take_seen();
+                simulation.clear_faults();
+                faults.iter().for_each(|fault| simulation.order(fault.clone()).unwrap());
+            });
+            let goes_on = once(&feeds[way], &scratch, boundaries, boundary, limit, &case);
+            met += feeds[way]
+                .control()
+                .with(|simulation, _| simulation.seen().iter().filter(|seen| seen.fault.is_some()).count());
+            tried += 1;
+            killed += usize::from(goes_on);
+            if !goes_on {
+                break;
+            }
         }
-        assert_eq!(verdict::in_the_end(&feed, &copy, &case), rows as usize, "{case}");
-        if !goes_on || boundary >= most() {
-            break;
-        }
-        boundary += 1;
     }
-    assert!(killed > 2, "{name}: there were only {killed} boundaries");
-    say(format!(
-        "{name}: limit {limit}, order {}: killed at each of {killed} boundaries",
-        if knows_order { "asc" } else { "desc" }
-    ));
+    assert!(killed > 1, "{boundaries:?}, limit {limit}: there were only {killed} kills");
+    assert!(faults.is_empty() || met >= 2 * tried, "{met} faults in {tried} runs");
+    say(format!("at every {boundaries:?}: limit {limit}: {killed} kills, {met} faults"));
+}
+
+/// One run, killed at the n-th boundary if it has so many, and its end.
+fn once(
+    feed: &Feed,
+    scratch: &Scratch,
+    boundaries: Boundary,
+    boundary: usize,
+    limit: u32,
+    case: &str,
+) -> bool {
+    let folder = tempfile::tempdir_in(scratch.path()).unwrap();
+    let mut copy = feed.copy(folder.path(), "copy", &backfill(feed, limit));
+    let mut watched = Watched::new(&copy, &FILES);
+    let mut asked = feed.requests();
+    copy.start();
+    let killed = kill_at(&mut copy, boundary, || match boundaries {
+        Boundary::Change => usize::from(watched.changed()),
+        Boundary::Request => {
+            let now = feed.requests();
+            now - std::mem::replace(&mut asked, now)
+        }
+    });
+    if killed {
+        verdict::after_a_kill(feed, &copy, case);
+        copy.start();
+        finish(&mut copy);
+    }
+    assert_eq!(verdict::in_the_end(feed, &copy, case), ROWS as usize, "{case}");
+    killed
+}
+
+/// Side by side, since most of the time goes by in waiting.
+fn all_limits(boundaries: Boundary) {
+    scope(|scope| {
+        for limit in LIMITS {
+            scope.spawn(move || every_boundary(boundaries, limit, &[], most(9)));
+        }
+    });
 }
 
 #[test]
 fn killed_at_every_change_of_a_file() {
-    every_boundary("at every change", 7, true, Dialect::October, false);
-    every_boundary("at every change", 2, false, Dialect::August, false);
+    all_limits(Boundary::Change);
 }
 
 #[test]
 fn killed_at_every_request() {
-    every_boundary("at every request", 2, true, Dialect::August, true);
-    every_boundary("at every request", 7, false, Dialect::October, true);
+    all_limits(Boundary::Request);
+}
+
+/// Some that cost a wait, and one after which it goes on at once; all of them before the fifth page.
+#[test]
+fn killed_while_things_go_wrong() {
+    let faults = &[
+        Fault::new(FaultKind::Duplicate).after(1),
+        Fault::new(FaultKind::ResetAfter).after(2),
+        Fault::new(FaultKind::CursorInvalid).after(3),
+    ];
+    scope(|scope| {
+        for (boundaries, limit) in [(Boundary::Change, 2), (Boundary::Request, 7)] {
+            scope.spawn(move || every_boundary(boundaries, limit, faults, most(3).min(100)));
+        }
+    });
 }

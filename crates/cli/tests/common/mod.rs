@@ -98,7 +98,8 @@ pub(crate) fn time_to_first_document() -> Duration {
     elapsed
 }
 
-fn peak_memory(child: &Child) -> Option<u64> {
+/// The most memory it ever held, or nothing where the kernel does not tell.
+pub(crate) fn peak_memory(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -65,6 +65,20 @@ pub(super) struct Disk {
     /// Ids that are remembered, with the times of their records.
     pub(super) seen: HashMap<Key, Micros>,
     pub(super) lines: Vec<Attestation>,
+    /// What is left of the budget, as of the last request or refusal.
+    pub(super) budget: Option<String>,
+}
+
+/// What of a commit has been done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// The records have ended, and that is known to nobody.
+    Nothing,
+    /// The ids are kept.
+    Ids,
+    /// So is the position, with the attestations.
+    Position,
+    All,
 }
 
 impl Known for &HashMap<Key, Micros> {
@@ -100,6 +114,11 @@ pub(super) struct World {
     pub(super) requests: Vec<(i64, String, u16)>,
     pub(super) crash_per_mille: u64,
     pub(super) crashes: u32,
+    /// How many of them came while the API wanted to be left alone.
+    pub(super) crashes_in_waits: u32,
+    /// The commit, from 1 on, in which to crash, and when it has done so much.
+    pub(super) crash_at: Option<(u32, Done)>,
+    pub(super) commits: u32,
     /// The name of the key that is used.
     pub(super) key: &'static str,
     /// Whether records end at once, or at any time.
@@ -154,6 +173,9 @@ impl World {
             requests: Vec::new(),
             crash_per_mille: 0,
             crashes: 0,
+            crashes_in_waits: 0,
+            crash_at: None,
+            commits: 0,
             key: "activities",
             prompt: true,
         }
@@ -171,6 +193,7 @@ impl World {
     /// The process ends, at once, and is started again.
     pub(super) fn crash(&mut self) {
         self.crashes += 1;
+        self.crashes_in_waits += u32::from(self.reader.budget.is_held(self.steady));
         self.restart(self.settings.clone()).unwrap();
     }
 
@@ -180,9 +203,28 @@ impl World {
             self.disk.position.as_deref().map(|text| serde_json::from_str(text).unwrap());
         let mut reader = Reader::new(settings.rules.clone(), kept, self.at(), self.random.fork())?;
         reader.position.outbox.clear();
+        if let Some(kept) = &self.disk.budget {
+            reader.budget.resume(&serde_json::from_str(kept).unwrap(), self.steady, self.at().wall);
+        }
         self.settings = settings;
         self.reader = reader;
         Ok(())
+    }
+
+    /// As the source keeps it: with each request, and when something failed.
+    fn keep_budget(&mut self) {
+        let kept = self.reader.budget.kept(self.steady, self.at().wall);
+        self.disk.budget = Some(serde_json::to_string(&kept).unwrap());
+    }
+
+    /// Within a commit.
+    fn may_crash_when(&mut self, done: Done) -> bool {
+        if self.crash_at == Some((self.commits, done)) {
+            self.crash_at = None;
+            self.crash();
+            return true;
+        }
+        self.may_crash()
     }
 
     fn may_crash(&mut self) -> bool {
@@ -213,7 +255,10 @@ impl World {
                     self.pass(wait.min(until - self.now));
                 }
                 Step::Give(portion) => self.pending.push_back(Pending { portion, ended: false }),
-                Step::Send(query) => self.exchange(&query),
+                Step::Send(query) => {
+                    self.keep_budget();
+                    self.exchange(&query);
+                }
             }
         }
         self.settle();
@@ -241,6 +286,7 @@ impl World {
             assert!(!fault.kind.is_final() || fault.kind == FaultKind::Unusable);
             assert!(!fault.to_string().contains("sk-ant"), "{fault}");
             self.faults.push(fault);
+            self.keep_budget();
         }
     }
 
@@ -262,7 +308,8 @@ impl World {
             let portion = self.reader.piece(&body.slice(from..to), &mut &self.disk.seen, at)?;
             self.pending.extend(portion.map(|portion| Pending { portion, ended: false }));
             from = to;
-            if self.random.u8(0..32) == 0 && self.may_crash() {
+            // Whoever ends within a refusal has not heard it, so there is nothing that could be kept to.
+            if reply.status == 200 && self.random.u8(0..32) == 0 && self.may_crash() {
                 return Ok(());
             }
         }
@@ -323,10 +370,14 @@ impl World {
         let lines: Vec<Attestation> = positions.iter().flat_map(|position| position.outbox.clone()).collect();
         // What will not be read again is not remembered, to the hour.
         let forget = self.reader.forget_before(positions.last().copied().unwrap_or(&self.reader.position));
+        self.commits += 1;
+        if self.may_crash_when(Done::Nothing) {
+            return;
+        }
         let kept = seen.iter().filter(|seen| seen.created >= forget);
         self.disk.seen.extend(kept.map(|seen| (seen.key, seen.created)));
         self.disk.seen.retain(|_, created| created.0 / HOUR >= forget.0 / HOUR);
-        if self.may_crash() {
+        if self.may_crash_when(Done::Ids) {
             return;
         }
         if let Some(position) = positions.last() {
@@ -334,10 +385,11 @@ impl World {
             self.disk.position = Some(serde_json::to_string(position).unwrap());
             self.disk.lines.extend(lines);
         }
-        if self.may_crash() {
+        if self.may_crash_when(Done::Position) {
             return;
         }
         self.reader.delivered(&seen);
+        self.may_crash_when(Done::All);
     }
 
     /// No kept position is past a row that was visible in time and is not in the sink.
