@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use model::tables::Class;
 
-use super::memory::{Keys, TypePatterns, Values};
+use super::memory::{Keys, TypePatterns, Values, Variants};
 use super::scan::{self, space};
 use super::tree::{Patterns, PlaceId, TOP, UNDECIDED, Verdict};
 use super::{Action, Privacy, treat};
@@ -38,6 +38,7 @@ pub(crate) struct Treater {
 struct Memory {
     keys: Keys,
     types: TypePatterns,
+    variants: Variants,
     values: Values,
 }
 
@@ -57,7 +58,12 @@ impl Treater {
         Self {
             out: Out::default(),
             open: Vec::with_capacity(MAX_DEPTH),
-            memory: Memory { keys: Keys::new(), types: TypePatterns::default(), values: Values::new() },
+            memory: Memory {
+                keys: Keys::new(),
+                types: TypePatterns::default(),
+                variants: Variants::default(),
+                values: Values::new(),
+            },
         }
     }
 
@@ -193,7 +199,8 @@ impl<'p> Pass<'p> {
         }
         let Some(variants) = tree.variants(place) else { return Some(place) };
         let name = self.member(at)?;
-        Some(variants.get(&*name).copied().unwrap_or(place))
+        let by_ending = || tree.variant_by_ending(place, self.memory.variants.ending(tree, &name));
+        Some(variants.get(&*name).copied().unwrap_or_else(by_ending))
     }
 
     /// The text of the member `type` of the object at `at`, the last one if there are several; empty if there is none.
@@ -257,8 +264,10 @@ impl<'p> Pass<'p> {
                 self.memory.keys.find(&self.privacy.tree, open.place, &key, &mut self.last)
             }
         };
-        if let (Some(looks), Verdict::Usual(..)) = (known.looks, open.verdict)
-            && !self.name(at..string.end, looks)?
+        if let Some(class) = known.looks
+            && let action @ (Action::Truncate | Action::Hash | Action::Drop) =
+                self.privacy.tree.key_action(open.verdict, class)
+            && !self.name(at..string.end, (action, class))?
         {
             return self.remove(at, value, comma);
         }
@@ -277,7 +286,8 @@ impl<'p> Pass<'p> {
         let mut json = Vec::new();
         let put = |treated: &[u8]| json.extend_from_slice(treated);
         let tag = self.memory.values.treat(self.privacy, (action, Some(class)), &key, put);
-        if tag.contains(Tags::PRIVACY_DROPPED) {
+        let more = json.len().saturating_sub(place.len());
+        if tag.contains(Tags::PRIVACY_DROPPED) || more > self.room {
             return Some(false);
         }
         if !tag.is_empty() {
@@ -318,7 +328,8 @@ impl<'p> Pass<'p> {
         let string = scan::string(self.raw, at)?;
         let part = self.raw.get(at..string.end)?;
         let concerns = match verdict {
-            Verdict::Fixed | Verdict::Rule(Action::Keep, _) => false,
+            Verdict::Fixed | Verdict::Rule(Action::Keep, ..) => false,
+            Verdict::Version => self.privacy.tree.looks_like_email(part, string),
             Verdict::Usual(Action::Keep, _) => self.privacy.tree.looks(part, string),
             Verdict::Usual(..) | Verdict::Rule(..) => true,
         };
@@ -337,7 +348,10 @@ impl<'p> Pass<'p> {
         let is_number = part.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
         let concerns = match verdict {
             _ if part == b"null" => false,
-            Verdict::Fixed | Verdict::Usual(Action::Keep, _) | Verdict::Rule(Action::Keep, _) => false,
+            Verdict::Fixed
+            | Verdict::Version
+            | Verdict::Usual(Action::Keep, _)
+            | Verdict::Rule(Action::Keep, ..) => false,
             Verdict::Usual(..) => is_number,
             Verdict::Rule(..) => true,
         };
@@ -355,8 +369,12 @@ impl<'p> Pass<'p> {
         }
         let what = match verdict {
             Verdict::Fixed => return,
+            Verdict::Version => match treat::class_by_looks(text) {
+                Some(Class::Email) => (self.privacy.of(Class::Email), Some(Class::Email)),
+                _ => return,
+            },
             Verdict::Usual(action, class) => treat::usual(self.privacy, action, class, text),
-            Verdict::Rule(action, class) => (action, treat::class_by_looks(text).or(class)),
+            Verdict::Rule(action, class, _) => (action, treat::class_by_looks(text).or(class)),
         };
         if what.0 == Action::Keep {
             return;
@@ -383,6 +401,7 @@ impl<'p> Pass<'p> {
 
     /// Puts JSON into a place of the record.
     fn replace(&mut self, place: Range<usize>, json: &[u8], tag: Tags) {
+        self.room = self.room.saturating_sub(json.len().saturating_sub(place.len()));
         self.copy(place.start);
         self.out.put(json);
         self.copied = place.end;
@@ -499,6 +518,60 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_are_addresses_are_treated_under_rules_too() {
+        let raw = r#"{"metadata":{"ada@example.com":5},"request_body":{"192.0.2.7":1}}"#;
+        let rules = |action| [("metadata", "", action), ("request_body", "", action)];
+        for class_action in [Action::Keep, Action::Drop] {
+            let of = |action| treated(&privacy(class_action, &rules(action)), raw).unwrap().0;
+            let hashed = of(Action::Hash);
+            assert!(!hashed.contains("ada@") && !hashed.contains("192."), "{hashed}");
+            assert_eq!(hashed.matches("\"hmac_").count(), 4, "{hashed}");
+            assert_eq!(
+                of(Action::Truncate),
+                r#"{"metadata":{"@example.com":5},"request_body":{"192.0.2.0":1}}"#
+            );
+            if class_action == Action::Drop {
+                assert_eq!(of(Action::Keep), raw);
+            }
+        }
+        // What it lies in may say less than what it is.
+        let options = PrivacyOptions {
+            classes: [(Class::Body, Action::Hash), (Class::Email, Action::Truncate)].into(),
+            key: Some(Secret::new("a key of enough bytes")),
+            ..PrivacyOptions::default()
+        };
+        let bodies = Privacy::new(&options, &Tables::builtin()).unwrap().unwrap();
+        let (found, _) = treated(&bodies, raw).unwrap();
+        assert!(found.starts_with(r#"{"metadata":{"@example.com":5},"request_body":{"hmac_"#), "{found}");
+    }
+
+    #[test]
+    fn keys_are_bounded_too() {
+        let hash = privacy(Action::Hash, &[]);
+        let members: Vec<String> = (0..100).map(|number| format!("\"{number}@example.com\":1")).collect();
+        let raw = format!("{{\"x\":{{{}}}}}", members.join(","));
+        for room in [0, 1, 100, 1000] {
+            let mut treater = Treater::new();
+            let tags = treater.treat(&hash, raw.as_bytes(), room).unwrap();
+            assert!(treater.record().len() <= raw.len() + room, "{room}");
+            assert!(tags.contains(Tags::PRIVACY_DROPPED));
+            assert_eq!(tags.contains(Tags::PRIVACY_HASHED), room > 50, "{room}");
+            assert!(!String::from_utf8_lossy(treater.record()).contains('@'));
+            scan::checked(treater.record()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_version_is_no_address_but_may_be_an_email_address() {
+        let drop = privacy(Action::Drop, &[]);
+        let raw = r#"{"client_version":"ada@example.com","a_version":"1.2.3.4","versions":["a\u0040example.com","1.2.3.4",1]}"#;
+        let expected = r#"{"client_version":null,"a_version":"1.2.3.4","versions":[null,"1.2.3.4",1]}"#;
+        assert_eq!(treated(&drop, raw).unwrap().0, expected);
+        let rule = privacy(Action::Keep, &[("metadata.team", "", Action::Drop)]);
+        assert_eq!(treated(&rule, raw).unwrap().0, raw);
+    }
+
+    #[test]
     fn the_type_decides_wherever_it_stands() {
         let rules =
             [("filename", "claude_file_viewed", Action::Keep), ("updates", "claude_user_*", Action::Hash)];
@@ -528,8 +601,22 @@ mod tests {
                 r#"{"updates":[{"current_value":"A","type":"full_name"},{"current_value":"B","type":"name"}]}"#,
                 r#"{"updates":[{"current_value":null,"type":"full_name"},{"current_value":"B","type":"name"}]}"#,
             ),
+            (
+                r#"{"type":"claude_user_settings_updated","updates":[{"current_value":"Ada Lovelace","previous_value":"Ada L"}]}"#,
+                "",
+            ),
+            (
+                r#"{"type":"x","updates":[{"current_value":"Ada Lovelace"},{"type":"nick\u006eame","current_value":"Ada"}]}"#,
+                r#"{"type":"x","updates":[{"current_value":"Ada Lovelace"},{"type":"nick\u006eame","current_value":null}]}"#,
+            ),
         ] {
-            assert_eq!(treated(&drop, raw).unwrap().0, expected);
+            let drop = if expected.is_empty() { &privacy(Action::Drop, &[]) } else { &drop };
+            let expected = if expected.is_empty() {
+                r#"{"type":"claude_user_settings_updated","updates":[{"current_value":null,"previous_value":null}]}"#
+            } else {
+                expected
+            };
+            assert_eq!(treated(drop, raw).unwrap().0, expected);
         }
         let raw = r#"{"updates":[{"current_value":true,"type":"x"}],"type":"claude_user_of_tomorrow"}"#;
         let (found, tags) = treated(&drop, raw).unwrap();

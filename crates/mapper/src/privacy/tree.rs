@@ -4,19 +4,18 @@
 //! lists left out. What the tree does not know is decided by the end of its key alone; what lies below it too.
 //!
 //! The subtle thing: what is to be done with a field may depend on the activity type. Those decisions stay open in the tree, and
-//! are taken for each record, by a bit for each pattern that says whether it is for the record's type.
+//! are taken for each record, by a bit for each pattern that says whether it is for the record's type. And where the `type` of an
+//! object says what its members hold, a `type` of tomorrow is read as a key is: by its end.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use memchr::memmem;
-use model::tables::{
-    Class, FieldName, FieldPath, LONGEST_ENDING, On, Personal, PersonalRow, personal, words,
-};
+use model::tables::{Class, FieldName, FieldPath, LONGEST_ENDING, On, Personal, PersonalRow, Segment, words};
 use smallvec::SmallVec;
 
 use super::scan::Quoted;
-use super::{Action, PrivacyOptions, looks, treat, types};
+use super::{Action, PrivacyOptions, looks, types};
 
 /// A place in the tree.
 pub(super) type PlaceId = u32;
@@ -30,10 +29,12 @@ pub(super) const TOP: PlaceId = 1;
 pub(super) enum Verdict {
     /// Nothing, whatever it looks like.
     Fixed,
+    /// Nothing, unless it is an e-mail address.
+    Version,
     /// This, or what is done to what it looks like, if that says less.
     Usual(Action, Option<Class>),
-    /// A rule says this, and nothing else counts.
-    Rule(Action, Option<Class>),
+    /// The rule of this number says this, and nothing else counts but a later rule.
+    Rule(Action, Option<Class>, u32),
 }
 
 /// Nothing is known of a field: only looks count.
@@ -44,11 +45,18 @@ impl Verdict {
     #[inline]
     pub(super) fn over(self, own: Self) -> Self {
         match (self, own) {
+            // Of rules the later one. A part is cut off by what the field itself is.
+            (Self::Rule(action, class, outer), Self::Rule(_, other, inner)) if outer > inner => {
+                Self::Rule(action, other.or(class), outer)
+            }
             (_, Self::Rule(..)) => own,
+            (Self::Rule(action, _, number), Self::Usual(_, Some(class))) => {
+                Self::Rule(action, Some(class), number)
+            }
             (Self::Rule(..), _) => self,
             (Self::Usual(outer, _), Self::Usual(inner, _)) if outer > inner => self,
-            (Self::Usual(Action::Keep, _) | Self::Fixed, _) => own,
-            (_, Self::Fixed) => self,
+            (Self::Usual(Action::Keep, _) | Self::Fixed | Self::Version, _) => own,
+            (_, Self::Fixed | Self::Version) => self,
             _ => own,
         }
     }
@@ -56,13 +64,20 @@ impl Verdict {
     /// The verdict that holds for what lies in a value of this one.
     #[inline]
     pub(super) fn inside(self) -> Self {
-        if self == Self::Fixed { UNDECIDED } else { self }
+        if matches!(self, Self::Fixed | Self::Version) { UNDECIDED } else { self }
     }
 
     pub(super) fn action(self) -> Action {
         match self {
-            Self::Fixed => Action::Keep,
-            Self::Usual(action, _) | Self::Rule(action, _) => action,
+            Self::Fixed | Self::Version => Action::Keep,
+            Self::Usual(action, _) | Self::Rule(action, ..) => action,
+        }
+    }
+
+    fn class(self) -> Option<Class> {
+        match self {
+            Self::Fixed | Self::Version => None,
+            Self::Usual(_, class) | Self::Rule(_, class, _) => class,
         }
     }
 }
@@ -86,14 +101,18 @@ pub(super) struct Place {
     fields: HashMap<Box<str>, u32>,
     /// Where an object belongs, by the value of its member `type`.
     variants: HashMap<Box<str>, PlaceId>,
+    /// Where it belongs if that value is not known, by what its end says.
+    by_ending: Vec<(Verdict, PlaceId)>,
+    /// What holds for fields on which nothing else decides.
+    otherwise: Option<Verdict>,
 }
 
 /// A field of the tree.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// By the number of a pattern; the first that is for the record's type counts.
-    typed: Box<[(usize, Verdict)]>,
-    otherwise: Verdict,
+    /// By the number of a pattern, `None` if it is for all types; the first that is for the record's type counts. Never empty,
+    /// and just one if all types come to the same.
+    decisions: Box<[(Option<usize>, Verdict)]>,
     /// Where it leads.
     pub(super) into: PlaceId,
 }
@@ -104,12 +123,14 @@ pub(super) type Patterns = Arc<[u64]>;
 impl Tree {
     /// Puts the table and the configuration together.
     pub(super) fn compile(rows: &[PersonalRow], options: &PrivacyOptions) -> Self {
+        let has_rules = !options.rules.is_empty();
         let verdict = |personal: Personal| match personal {
-            Personal::Is(class) if options.of(class) != Action::Keep => {
+            // Of what is kept the class matters to rules alone.
+            Personal::Is(class) if has_rules || options.of(class) != Action::Keep => {
                 Verdict::Usual(options.of(class), Some(class))
             }
-            // Of what is kept the class does not matter.
             Personal::Is(_) | Personal::No => UNDECIDED,
+            Personal::Version => Verdict::Version,
             Personal::Fixed => Verdict::Fixed,
         };
         let mut tree = Self {
@@ -132,23 +153,26 @@ impl Tree {
                     precedence: (0, variants(path), usize::from(row.on != On::Any)),
                     verdict: verdict(row.personal),
                 }),
+                FieldName::Within(path) => {
+                    let mut path = path.clone();
+                    path.0.push(Segment { key: ANY_KEY.to_owned(), variant: None });
+                    let verdict = verdict(row.personal);
+                    patterns.push(Pattern { path, on: None, precedence: (0, 0, 0), verdict });
+                }
             }
         }
-        for (rule, number) in options.rules.iter().zip(1..) {
+        for (rule, number) in options.rules.iter().zip(1_u32..) {
             let on = tree.on(&types(rule));
             for path in rule.fields.iter().filter_map(|field| field.parse::<FieldPath>().ok()) {
-                let class = match personal(rows, &path, "") {
-                    Some(Personal::Is(class)) => Some(class),
-                    _ => None,
-                };
-                let verdict = Verdict::Rule(rule.action, class);
-                patterns.push(Pattern { path, on, precedence: (number, 0, 0), verdict });
+                // Which class the field has on a type is found where the rule is applied.
+                let verdict = Verdict::Rule(rule.action, None, number);
+                patterns.push(Pattern { path, on, precedence: (number as usize, 0, 0), verdict });
             }
         }
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.precedence));
         let all: Vec<Step> = (0..patterns.len()).map(|pattern| Step { pattern, at: 0 }).collect();
         tree.places[TOP as usize] = Place::default();
-        tree.fill(TOP, &patterns, &all);
+        tree.fill(TOP, &patterns, &all, None);
         tree
     }
 
@@ -164,10 +188,21 @@ impl Tree {
         }))
     }
 
-    /// Puts the fields into a place that the steps have reached.
-    fn fill(&mut self, place: PlaceId, patterns: &[Pattern], steps: &[Step]) {
+    /// Puts the fields into a place that the steps have reached. `told` are the keys on which the `type` of the object decides by
+    /// its end, and how.
+    fn fill(
+        &mut self,
+        place: PlaceId,
+        patterns: &[Pattern],
+        steps: &[Step],
+        told: Option<(&[&str], Verdict)>,
+    ) {
         for step in steps {
             let Some(segment) = step.segment(patterns) else { continue };
+            if segment.key == ANY_KEY {
+                self.places[place as usize].otherwise = Some(patterns[step.pattern].verdict);
+                continue;
+            }
             if self.places[place as usize].fields.contains_key(segment.key.as_str()) {
                 continue;
             }
@@ -175,26 +210,15 @@ impl Tree {
                 .iter()
                 .filter(|other| other.segment(patterns).is_some_and(|other| other.key == segment.key))
                 .collect();
-            let (mut typed, mut otherwise) = (Vec::new(), None);
-            for step in here.iter().filter(|step| step.is_last(patterns)) {
-                let pattern = &patterns[step.pattern];
-                match pattern.on {
-                    Some(on) => typed.push((on, pattern.verdict)),
-                    None => {
-                        otherwise = Some(pattern.verdict);
-                        break;
-                    }
-                }
-            }
-            let otherwise = otherwise.unwrap_or_else(|| self.by_key(&segment.key));
-            // Where all types come to the same, none needs to be looked up.
-            if typed.iter().all(|(_, verdict)| *verdict == otherwise) {
-                typed.clear();
-            }
-            self.needs_type |= !typed.is_empty();
+            let told = told.filter(|(keys, _)| keys.contains(&segment.key.as_str()));
+            let by_variant = told.map(|(_, verdict)| verdict).filter(|verdict| *verdict != UNDECIDED);
+            let last = here.iter().filter(|step| step.is_last(patterns)).map(|step| &patterns[step.pattern]);
+            let by_key = self.by_key(&segment.key);
+            let decisions = decisions(last, by_variant, by_key);
+            self.needs_type |= decisions.len() > 1;
             let into = self.inside(patterns, &here);
             let number = self.fields.len() as u32;
-            self.fields.push(Field { typed: typed.into(), otherwise, into });
+            self.fields.push(Field { decisions, into });
             self.places[place as usize].fields.insert(segment.key.as_str().into(), number);
         }
     }
@@ -211,12 +235,36 @@ impl Tree {
             onward.iter().filter(fits).map(|step| Step { at: step.at + 1, ..***step }).collect()
         };
         let place = self.add();
-        self.fill(place, patterns, &next(None));
+        self.fill(place, patterns, &next(None), None);
+        // The fields that rows name for one variant are those whose meaning the `type` tells.
+        let is_row =
+            |step: &Step| patterns.get(step.pattern).is_some_and(|pattern| pattern.precedence.0 == 0);
+        let told: Vec<&str> = onward
+            .iter()
+            .filter(|step| is_row(step) && variant(step).is_some())
+            .map(|step| Step { at: step.at + 1, ..***step })
+            .filter(|step| step.is_last(patterns))
+            .filter_map(|step| step.segment(patterns).map(|segment| segment.key.as_str()))
+            .collect();
         for name in onward.iter().filter_map(|step| variant(step)) {
             if !self.places[place as usize].variants.contains_key(name) {
                 let inside = self.add();
-                self.fill(inside, patterns, &next(Some(name)));
+                let ending = self.by_key(name);
+                self.fill(inside, patterns, &next(Some(name)), Some((&told, ending)));
                 self.places[place as usize].variants.insert(name.into(), inside);
+            }
+        }
+        if !told.is_empty() {
+            let mut endings: Vec<Verdict> = Vec::new();
+            for verdict in self.endings.values().filter(|verdict| **verdict != UNDECIDED) {
+                if !endings.contains(verdict) {
+                    endings.push(*verdict);
+                }
+            }
+            for ending in endings {
+                let inside = self.add();
+                self.fill(inside, patterns, &next(None), Some((&told, ending)));
+                self.places[place as usize].by_ending.push((ending, inside));
             }
         }
         place
@@ -227,8 +275,18 @@ impl Tree {
         self.places.len() as PlaceId - 1
     }
 
-    /// The verdict for a field that the tree does not know.
+    /// The verdict for a field that the tree does not know, in a place.
+    pub(super) fn unknown(&self, place: PlaceId, key: &str) -> Verdict {
+        let otherwise = self.places.get(place as usize).and_then(|place| place.otherwise);
+        self.by_ending(key).or(otherwise).unwrap_or(UNDECIDED)
+    }
+
+    /// The verdict by the end of a key alone.
     pub(super) fn by_key(&self, key: &str) -> Verdict {
+        self.by_ending(key).unwrap_or(UNDECIDED)
+    }
+
+    fn by_ending(&self, key: &str) -> Option<Verdict> {
         let words = words(key);
         // Where the last words begin, as many as an ending has at most: a key of a million words costs no more than its length.
         let starts = words.rmatch_indices('_').map(|(at, _)| at + 1).take(LONGEST_ENDING);
@@ -236,15 +294,19 @@ impl Tree {
         if starts.len() < LONGEST_ENDING {
             starts.push(0);
         }
-        let endings = starts.iter().rev().filter_map(|start| self.endings.get(words.get(*start..)?));
-        endings.copied().next().unwrap_or(UNDECIDED)
+        let mut endings = starts.iter().rev().filter_map(|start| self.endings.get(words.get(*start..)?));
+        endings.next().copied()
     }
 
-    /// What a key is itself, and what is done to it then.
-    pub(super) fn key_looks(&self, key: &str) -> Option<(Action, Class)> {
-        let class = treat::class_by_looks(key)?;
-        let (_, action) = *self.looks.iter().find(|(other, _)| *other == class)?;
-        (action != Action::Keep).then_some((action, class))
+    /// What is done to a key that is itself of a class by its looks, in an object of this verdict.
+    pub(super) fn key_action(&self, verdict: Verdict, class: Class) -> Action {
+        let own =
+            self.looks.iter().find(|(other, _)| *other == class).map_or(Action::Keep, |(_, action)| *action);
+        match verdict {
+            Verdict::Rule(action, ..) => action,
+            Verdict::Usual(action, _) => own.max(action),
+            Verdict::Fixed | Verdict::Version => own,
+        }
     }
 
     /// The field of that key.
@@ -259,8 +321,10 @@ impl Tree {
 
     /// The verdict for a field, if it is the same on all types.
     pub(super) fn verdict_on_all(&self, field: u32) -> Option<Verdict> {
-        let field = self.fields.get(field as usize)?;
-        field.typed.is_empty().then_some(field.otherwise)
+        match &*self.fields.get(field as usize)?.decisions {
+            [(_, verdict)] => Some(*verdict),
+            _ => None,
+        }
     }
 
     /// The verdict for a field on a type.
@@ -268,11 +332,15 @@ impl Tree {
         let Some(field) = self.fields.get(field as usize) else { return UNDECIDED };
         let is_for =
             |number: usize| patterns.get(number / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1);
-        field
-            .typed
-            .iter()
-            .find(|(number, _)| is_for(*number))
-            .map_or(field.otherwise, |(_, verdict)| *verdict)
+        let fitting = field.decisions.iter().filter(|(on, _)| on.is_none_or(is_for));
+        resolved(fitting.map(|(_, verdict)| *verdict))
+    }
+
+    /// Where an object belongs whose `type` the place does not know.
+    pub(super) fn variant_by_ending(&self, place: PlaceId, ending: Verdict) -> PlaceId {
+        let by_ending = self.places.get(place as usize).map(|place| place.by_ending.as_slice());
+        let found = by_ending.unwrap_or_default().iter().find(|(other, _)| *other == ending);
+        found.map_or(place, |(_, place)| *place)
     }
 
     /// Where an object of a variant belongs; `None` if there are no variants in a place.
@@ -295,6 +363,13 @@ impl Tree {
         bits.into()
     }
 
+    /// Whether a string, as it stands in the record, can be an e-mail address that is treated.
+    #[inline]
+    pub(super) fn looks_like_email(&self, part: &[u8], string: Quoted) -> bool {
+        let [(_, email), _] = self.looks;
+        email != Action::Keep && (string.has_at || string.has_escape && self.looks_escaped(part, false, b'"'))
+    }
+
     /// Whether a string, as it stands in the record, can look like something that is treated.
     #[inline]
     pub(super) fn looks(&self, part: &[u8], string: Quoted) -> bool {
@@ -315,6 +390,54 @@ impl Tree {
             || (address != Action::Keep
                 && part.len() <= 6 * looks::LONGEST_ADDRESS + 2
                 && (first == b'\\' || looks::could_be_address(first)))
+    }
+}
+
+/// The key that stands for all that are not known; no rule can name it.
+const ANY_KEY: &str = "*";
+
+/// What decides on a field, by the patterns that name it, the closest first: rules, rows for the `type` of the object it lies in,
+/// the end of that `type`, other rows, the end of its key.
+fn decisions<'p>(
+    patterns: impl Iterator<Item = &'p Pattern>,
+    by_variant: Option<Verdict>,
+    by_key: Verdict,
+) -> Box<[(Option<usize>, Verdict)]> {
+    let mut decisions = Vec::new();
+    let mut is_decided = false;
+    for pattern in patterns {
+        if let Some(verdict) = by_variant.filter(|_| pattern.precedence.0 == 0 && pattern.precedence.1 == 0) {
+            decisions.push((None, verdict));
+            is_decided = true;
+            break;
+        }
+        decisions.push((pattern.on, pattern.verdict));
+        // A rule for all types is not the end: the class is still asked for.
+        if pattern.on.is_none() && !matches!(pattern.verdict, Verdict::Rule(..)) {
+            is_decided = true;
+            break;
+        }
+    }
+    if !is_decided {
+        decisions.push((None, by_variant.unwrap_or(by_key)));
+    }
+    // Where all types come to the same, none needs to be looked up.
+    let all = |is: &dyn Fn(&(Option<usize>, Verdict)) -> bool| decisions.iter().all(is);
+    let first = decisions.first().map_or(UNDECIDED, |(_, verdict)| *verdict);
+    if all(&|(on, _)| on.is_none()) || all(&|(_, verdict)| *verdict == first) {
+        return [(None, resolved(decisions.iter().map(|(_, verdict)| *verdict)))].into();
+    }
+    decisions.into()
+}
+
+/// What comes of decisions, the first of which counts; a rule takes the class from those behind it.
+fn resolved(mut decisions: impl Iterator<Item = Verdict>) -> Verdict {
+    match decisions.next() {
+        Some(Verdict::Rule(action, None, number)) => {
+            Verdict::Rule(action, decisions.find_map(Verdict::class), number)
+        }
+        Some(verdict) => verdict,
+        None => UNDECIDED,
     }
 }
 
@@ -380,12 +503,14 @@ mod tests {
                     tree.verdict(field, &patterns)
                 }
                 None => {
+                    let own = tree.unknown(place, key);
                     place = ANYWHERE;
-                    tree.by_key(key)
+                    own
                 }
             };
             if let (Some(variant), Some(places)) = (variant, tree.variants(place)) {
-                place = places.get(variant).copied().unwrap_or(place);
+                let by_ending = || tree.variant_by_ending(place, tree.by_key(variant));
+                place = places.get(variant).copied().unwrap_or_else(by_ending);
             }
             verdict = verdict.inside().over(own);
         }
@@ -441,14 +566,34 @@ mod tests {
     #[test]
     fn variants_are_told_apart() {
         let tree = tree(
-            &[(Class::Name, Action::Hash), (Class::Url, Action::Drop)],
+            &[(Class::Name, Action::Hash), (Class::Url, Action::Drop), (Class::Title, Action::Truncate)],
             &[("updates.current_value", "marketplace_updated", Action::Truncate)],
         );
-        let of = |path, on| verdict(&tree, path, on).action();
+        let of = |path: &str, on: &str| verdict(&tree, path, on).action();
         assert_eq!(of("updates[full_name].current_value", "claude_user_settings_updated"), Action::Hash);
         assert_eq!(of("updates[full_name].previous_value", "a_type_of_tomorrow"), Action::Hash);
         assert_eq!(of("updates[display_name].current_value", "claude_user_settings_updated"), Action::Hash);
-        assert_eq!(of("updates[display_name].current_value", "org_external_key_updated"), Action::Keep);
+        assert_eq!(of("updates[display_name].current_value", "org_external_key_updated"), Action::Truncate);
+        assert_eq!(of("updates.current_value", "claude_user_settings_updated"), Action::Hash);
+        assert_eq!(of("updates.current_value", "x"), Action::Keep);
+        assert_eq!(of("updates[latex_enabled].current_value", "claude_user_settings_updated"), Action::Hash);
+        assert_eq!(
+            of("updates[thinking_mode_enabled].current_value", "claude_user_settings_updated"),
+            Action::Keep
+        );
+        for (of_tomorrow, expected) in [
+            ("nickname", Action::Hash),
+            ("firstName", Action::Hash),
+            ("owner_url", Action::Drop),
+            ("job_description", Action::Truncate),
+            ("of_tomorrow", Action::Keep),
+        ] {
+            for value in ["current_value", "previous_value"] {
+                assert_eq!(of(&format!("updates[{of_tomorrow}].{value}"), "x"), expected, "{of_tomorrow}");
+            }
+            assert_eq!(of(&format!("updates[{of_tomorrow}].type"), "x"), Action::Keep);
+        }
+        assert_eq!(of("updates[owner_url].current_value", "marketplace_updated"), Action::Truncate);
         assert_eq!(of("updates[issuer_url].current_value", "x"), Action::Drop);
         assert_eq!(of("updates[name].current_value", "x"), Action::Keep);
         assert_eq!(of("updates[full_name].current_value", "marketplace_updated"), Action::Truncate);
@@ -469,5 +614,62 @@ mod tests {
         assert_eq!(of("metadata.owner_email"), Action::Keep);
         assert_eq!(of("metadata.team"), Action::Drop);
         assert_eq!(of("metadata.team.members"), Action::Drop);
+    }
+
+    #[test]
+    fn claims_are_treated_unless_they_are_known() {
+        let tree = tree(&[(Class::Name, Action::Hash), (Class::Email, Action::Truncate)], &[]);
+        let of = |key: &str| verdict(&tree, &format!("event_data.oidc_token.claims.{key}"), "x").action();
+        for key in ["sub", "actor", "repository_owner", "head_ref", "ref", "unique_name", "of_tomorrow.a"] {
+            assert_eq!(of(key), Action::Hash, "{key}");
+        }
+        for key in ["iss", "aud", "repository", "run_id", "runner_version"] {
+            assert_eq!(of(key), Action::Keep, "{key}");
+        }
+        assert_eq!(of("user_email"), Action::Truncate);
+    }
+
+    #[test]
+    fn a_rule_knows_the_class_of_what_it_treats() {
+        let settings = "claude_user_settings_updated";
+        for classes in [vec![], vec![(Class::Name, Action::Drop)]] {
+            for (field, on) in [
+                ("updates[display_name].current_value", settings),
+                ("updates[display_name].current_value", ""),
+                ("updates.current_value", ""),
+                ("updates", settings),
+            ] {
+                let tree = tree(&classes, &[(field, on, Action::Truncate)]);
+                let of = |on| verdict(&tree, "updates[display_name].current_value", on);
+                assert_eq!(of(settings), Verdict::Rule(Action::Truncate, Some(Class::Name), 1), "{field}");
+                if on.is_empty() {
+                    assert_eq!(
+                        of("org_external_key_updated"),
+                        Verdict::Rule(Action::Truncate, Some(Class::Title), 1)
+                    );
+                }
+            }
+        }
+        let tree = tree(&[], &[("event_data", "", Action::Truncate)]);
+        let of = |path| verdict(&tree, path, "x");
+        assert_eq!(
+            of("event_data.oidc_token.claims.sub"),
+            Verdict::Rule(Action::Truncate, Some(Class::Name), 1)
+        );
+        assert_eq!(of("event_data.ip"), Verdict::Rule(Action::Truncate, Some(Class::Address), 1));
+    }
+
+    #[test]
+    fn a_later_rule_for_what_a_field_lies_in_wins() {
+        let (outer, inner) = ("event_data", "event_data.oidc_token.claims.sub");
+        let rule = |field, action| (field, "", action);
+        for (rules, expected) in [
+            ([rule(inner, Action::Keep), rule(outer, Action::Hash)], Action::Hash),
+            ([rule(outer, Action::Hash), rule(inner, Action::Keep)], Action::Keep),
+            ([rule(inner, Action::Drop), rule(outer, Action::Keep)], Action::Keep),
+        ] {
+            let tree = tree(&[(Class::Name, Action::Truncate)], &rules);
+            assert_eq!(verdict(&tree, inner, "x").action(), expected, "{rules:?}");
+        }
     }
 }
