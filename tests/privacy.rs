@@ -325,7 +325,7 @@ fn what_is_personal_for_sure_is_treated_by_its_class() {
     let mut wrong = Vec::new();
     for (class, activity_type, path) in FOR_SURE {
         let raw = saying(activity_type, &path.parse().unwrap(), SAID);
-        let mut says = |mapper: &mut Mapper| {
+        let says = |mapper: &mut Mapper| {
             String::from_utf8(world::document_of(mapper, raw.as_bytes())).unwrap().contains("Quux")
         };
         assert!(says(&mut world::mapper()), "not even there without privacy: {raw}");
@@ -552,6 +552,34 @@ fn what_is_hashed_can_still_be_followed() {
     let options = PrivacyOptions { key: Some(Secret::new("quite another key")), ..everything(Action::Hash) };
     let other = read("file-uploaded", &mut self::mapper(&options));
     assert_ne!(text(&other, "user.email"), text(&upload, "user.email"));
+}
+
+/// Of a truncated address only that is known which all of its network has in common; the city of its first address is a neighbour's.
+#[test]
+fn a_truncated_address_has_no_neighbours_city() {
+    let of = |options: &PrivacyOptions, address: &str| {
+        let path = "actor.ip_address".parse().unwrap();
+        let document =
+            world::document_of(&mut mapper(options), saying("x_created", &path, address).as_bytes());
+        let document = Json::read(std::str::from_utf8(&document).unwrap());
+        let text = |path| document.at(path).and_then(Json::text).unwrap_or_default().to_owned();
+        (text("source.ip"), text("source.geo.city_name"), document.at("source.as.number").is_some())
+    };
+    let made = |ip: &str, city: &str, has_network| (ip.to_owned(), city.to_owned(), has_network);
+    let by_rule = |action| PrivacyOptions {
+        rules: vec![rule(&["actor.ip_address"], &[], action)],
+        ..everything(Action::Keep)
+    };
+    let by_class = everything(Action::Truncate);
+    for options in [&by_class, &by_rule(Action::Truncate)] {
+        assert_eq!(of(options, "203.0.113.70"), made("203.0.113.0", "", true));
+        assert_eq!(of(options, "2001:db8::7"), made("2001:db8::", "Amsterdam", true));
+    }
+    let kept = PrivacyOptions { classes: by_class.classes.clone(), ..by_rule(Action::Keep) };
+    for options in [&kept, &idle()] {
+        assert_eq!(of(options, "203.0.113.70"), made("203.0.113.70", "Paris", true));
+    }
+    assert_eq!(of(&idle(), "203.0.113.0"), made("203.0.113.0", "Berlin", true));
 }
 
 /// A hostile record cannot make the treated one grow without end.

@@ -67,6 +67,13 @@ pub(super) fn kept_bits(address: IpAddr) -> u8 {
     }
 }
 
+/// How many bits of an address say something, if it can be one that was truncated: so many as those keep.
+pub(crate) fn bits_if_truncated(address: IpAddr) -> Option<u8> {
+    let address = address.to_canonical();
+    let truncated = Network { address, bits: None }.truncated();
+    (truncated.address == address).then(|| kept_bits(address))
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bits {

@@ -80,20 +80,26 @@ pub(super) fn treat<'t>(
         (Action::Drop | Action::Hash, _) => Treated::Nothing,
         (Action::Truncate, _) => match truncated(class, text) {
             Some(part) if part == text => Treated::Same,
-            Some(part) if gives_away(privacy, class, &part) => Treated::Nothing,
+            Some(part) if gives_away(privacy, class, text, &part) => Treated::Nothing,
             Some(part) => Treated::Part(part),
             None => Treated::Nothing,
         },
     }
 }
 
-/// Whether a part of a text of some class is, or begins with, what something is done to.
-fn gives_away(privacy: &Privacy, class: Option<Class>, part: &str) -> bool {
-    // A domain and a network are what is to stay.
-    let is_meant = matches!(class, Some(Class::Email | Class::Address));
-    let ends_word =
-        |c: char| c.is_whitespace() || matches!(c, '/' | ',' | ';' | '<' | '>' | '(' | ')' | '"' | '…');
-    !is_meant && part.split(ends_word).any(|word| looks_like(privacy, word).is_some())
+/// Whether a word of the part that stays of a text is what something is done to; also a word that was cut.
+fn gives_away(privacy: &Privacy, class: Option<Class>, text: &str, part: &str) -> bool {
+    // A domain, a network and a letter are what is to stay.
+    if let Some(Class::Email | Class::Address | Class::Name) = class {
+        return false;
+    }
+    let ends_word = |c: char| c.is_whitespace() || matches!(c, '/' | ',' | ';' | '<' | '>' | '(' | ')' | '"');
+    let cut = part.strip_suffix('…').and_then(|cut| text.get(cut.len()..).filter(|_| text.starts_with(cut)));
+    let looked_at = match cut {
+        Some(rest) => text.get(..text.len() - rest.len() + rest.find(ends_word).unwrap_or(rest.len())),
+        None => Some(part),
+    };
+    looked_at.unwrap_or(text).split(ends_word).any(|word| looks_like(privacy, word).is_some())
 }
 
 /// The part of a text that stays.
@@ -221,6 +227,8 @@ mod tests {
             (Class::Url, "https://[2001:db8::7]/x", "https://[2001:db8::7]"),
             (Class::Title, "192.0.2.7 is the address of a machine", "192.0.2.7 is the…"),
             (Class::Body, "ada@example.com, and others", "ada@example.com,…"),
+            (Class::Body, "ask ada@example.com why", "ask ada@example.…"),
+            (Class::Body, "seen at 192.0.2.77", "seen at 192.0.2.…"),
         ] {
             let treated = |privacy| treat(privacy, Action::Truncate, Some(class), text);
             assert_eq!(treated(&keep), Treated::Part(left.into()), "{text}");
@@ -230,6 +238,8 @@ mod tests {
             (Class::Url, "https://example.com/x", "https://example.com"),
             (Class::Email, "ada@example.com", "@example.com"),
             (Class::Address, "192.0.2.7", "192.0.2.0"),
+            (Class::Name, "ada@example.com and others", "a…"),
+            (Class::Title, "Notes of last week, by ada@example.com", "Notes of last we…"),
             (Class::UserAgent, "tool/1.2.3.4 (x)", "tool/1"),
         ] {
             assert_eq!(treat(&drop, Action::Truncate, Some(class), text), Treated::Part(left.into()));
