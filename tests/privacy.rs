@@ -582,6 +582,18 @@ fn a_truncated_address_has_no_neighbours_city() {
     assert_eq!(of(&idle(), "203.0.113.0"), made("203.0.113.0", "Berlin", true));
 }
 
+/// Two keys that become the same are one key twice: the last counts, as ever.
+#[test]
+fn keys_that_become_the_same_are_duplicates() {
+    let raw = saying("x_created", &"metadata.x".parse().unwrap(), "y")
+        .replace(r#""x":"y""#, r#""ada@example.com":"first","bob@example.com":"last""#);
+    let document = world::document_of(&mut mapper(&everything(Action::Truncate)), raw.as_bytes());
+    let document = String::from_utf8(document).unwrap();
+    assert!(document.contains(r#""@example.com":"last""#) && !document.contains("first"), "{document}");
+    let tags = Json::read(&document).at("tags").unwrap().to_string();
+    assert!(tags.contains("duplicate_key") && tags.contains("privacy_truncated"), "{tags}");
+}
+
 /// A hostile record cannot make the treated one grow without end.
 #[test]
 fn what_is_written_is_bounded() {
