@@ -582,15 +582,18 @@ fn a_truncated_address_has_no_neighbours_city() {
     assert_eq!(of(&idle(), "203.0.113.0"), made("203.0.113.0", "Berlin", true));
 }
 
-/// Two keys that become the same are one key twice: the last counts, as ever.
+/// Two keys that become the same are one key twice: the last counts, as ever, and the treated original has both.
 #[test]
 fn keys_that_become_the_same_are_duplicates() {
     let raw = saying("x_created", &"metadata.x".parse().unwrap(), "y")
         .replace(r#""x":"y""#, r#""ada@example.com":"first","bob@example.com":"last""#);
     let document = world::document_of(&mut mapper(&everything(Action::Truncate)), raw.as_bytes());
     let document = String::from_utf8(document).unwrap();
-    assert!(document.contains(r#""@example.com":"last""#) && !document.contains("first"), "{document}");
-    let tags = Json::read(&document).at("tags").unwrap().to_string();
+    assert!(document.contains(r#"{"@example.com":"last"}"#), "{document}");
+    let document = Json::read(&document);
+    let original = document.at("event.original").and_then(Json::text).unwrap();
+    assert!(original.contains(r#"{"@example.com":"first","@example.com":"last"}"#), "{original}");
+    let tags = document.at("tags").unwrap().to_string();
     assert!(tags.contains("duplicate_key") && tags.contains("privacy_truncated"), "{tags}");
 }
 

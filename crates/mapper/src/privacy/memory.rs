@@ -10,7 +10,8 @@ use hashbrown::{HashMap, HashTable};
 use model::tables::Class;
 
 use super::treat::{self, Treated};
-use super::tree::{ANYWHERE, Patterns, PlaceId, Tree, UNDECIDED, Verdict};
+use super::tree::{ANYWHERE, Patterns, PlaceId, Tree};
+use super::verdict::{UNDECIDED, Verdict};
 use super::{Action, Privacy};
 use crate::cache::{Finished, FragmentCache};
 use crate::json;

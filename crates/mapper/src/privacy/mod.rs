@@ -17,6 +17,7 @@ mod rewrite;
 mod scan;
 mod treat;
 mod tree;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
