@@ -4,15 +4,23 @@
 //! it goes.
 //!
 //! The subtle thing: a character can act where it is shown. It moves the cursor, colours what follows, ends the line so that
-//! the rest looks like a line of ours, or turns the direction of writing. All of them become visible; nothing is left out.
+//! the rest looks like a line of ours, turns the direction of writing, or is not seen at all, so that two names look the same. All
+//! of them become visible; nothing is left out.
 
 use std::fmt::Write;
 
-/// Whether a character does something instead of standing for something: it controls a terminal, ends a line, or turns the
-/// direction of writing.
+/// Whether a character does something instead of standing for something: it controls a terminal, ends a line, turns the direction of
+/// writing, or has no width.
 pub(crate) fn acts(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let turns_or_hides = matches!(
+        character,
+        '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+    );
+    character.is_control() || turns_or_hides
 }
 
 /// A text so that each of its characters is seen, on one line.
@@ -66,6 +74,19 @@ mod tests {
             "no\\u{1b}[31m route\n    ok    sink\\u{202e}\\u{9b}2J\\u{2028}\\u{7f}é"
         );
         assert_eq!(shown("as it is: \"\\\" é 🦀"), "as it is: \"\\\" é 🦀");
+    }
+
+    #[test]
+    fn what_turns_or_hides_is_seen() {
+        for code in [0x61c, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x202a, 0x202e, 0x2066, 0x2069, 0xfeff] {
+            let character = char::from_u32(code).unwrap();
+            assert_eq!(shown(&format!("a{character}b")), format!("a\\u{{{code:x}}}b"));
+            let json = shown_json(&format!("[\"a{character}b\"]"));
+            assert_eq!(json, format!("[\"a\\u{code:04x}b\"]"));
+        }
+        for character in ['\u{61b}', '\u{61d}', '\u{200a}', '\u{2010}', '\u{2070}', '\u{fefe}', '\u{ff00}'] {
+            assert!(!acts(character), "{:x}", u32::from(character));
+        }
     }
 
     #[test]

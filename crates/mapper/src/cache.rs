@@ -120,6 +120,12 @@ impl<F: Finished> FragmentCache<F> {
     pub(crate) fn get(&self, found: Found) -> &F {
         &self.entries[found.0].finished
     }
+
+    /// All there is.
+    #[cfg(test)]
+    pub(crate) fn finished(&self) -> impl Iterator<Item = &F> {
+        self.entries.iter().map(|entry| &entry.finished)
+    }
 }
 
 #[cfg(test)]

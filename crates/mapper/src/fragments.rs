@@ -12,7 +12,7 @@ use crate::enrich::user_agent::{self, UserAgent};
 use crate::enrich::{GeoDatabases, GeoRecord, RecordKey};
 use crate::json;
 use crate::out::{Out, PADDING};
-use crate::privacy::is_pseudonym;
+use crate::privacy::{bits_if_truncated, is_pseudonym};
 use crate::text::shorten;
 
 /// As much of an address that is none as a sentence shows, in bytes.
@@ -47,6 +47,8 @@ pub(crate) struct Addresses {
     none: Option<u32>,
     /// Misses of caches that were forgotten.
     misses: u64,
+    /// Addresses may have been truncated before they came here.
+    are_truncated: bool,
 }
 
 /// An address, and the number of what is known of it.
@@ -68,8 +70,9 @@ impl Finished for Known {
 }
 
 impl Addresses {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(are_truncated: bool) -> Self {
         Self {
+            are_truncated,
             by_text: FragmentCache::new(ADDRESSES),
             findings: Vec::new(),
             by_key: HashMap::new(),
@@ -86,7 +89,7 @@ impl Addresses {
     /// What is known of an address, as a number for [`Addresses::get`].
     #[inline]
     pub(crate) fn find(&mut self, text: &str, geo: &GeoDatabases) -> u32 {
-        let Self { by_text, findings, by_key, none, misses } = self;
+        let Self { by_text, findings, by_key, none, misses, are_truncated } = self;
         if findings.len() > FINDINGS {
             *misses += by_text.take_misses();
             *by_text = FragmentCache::new(ADDRESSES);
@@ -96,11 +99,13 @@ impl Addresses {
         }
         let found = by_text.find(text, |text| {
             let address = text.parse::<IpAddr>().ok();
+            let most = address.filter(|_| *are_truncated).and_then(bits_if_truncated);
             let mut add = || {
-                findings.push(address.map_or_else(Address::default, |address| Address::new(address, geo)));
+                findings
+                    .push(address.map_or_else(Address::default, |address| Address::new(address, most, geo)));
                 findings.len() as u32 - 1
             };
-            let finding = match (address, address.and_then(|address| geo.key(address))) {
+            let finding = match (address, address.and_then(|address| geo.key(address, most))) {
                 (_, Some(key)) => *by_key.entry(key).or_insert_with(add),
                 (Some(_), None) => add(),
                 (None, None) => *none.get_or_insert_with(add),
@@ -168,8 +173,8 @@ impl Padded {
 }
 
 impl Address {
-    fn new(address: IpAddr, geo: &GeoDatabases) -> Self {
-        let (found, is_broken) = match geo.lookup(address) {
+    fn new(address: IpAddr, most: Option<u8>, geo: &GeoDatabases) -> Self {
+        let (found, is_broken) = match geo.lookup_of_network(address, most) {
             Ok(found) => (found.unwrap_or_default(), false),
             Err(broken) => (broken.partial, true),
         };

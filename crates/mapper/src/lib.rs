@@ -232,7 +232,8 @@ impl Mapper {
     /// A mapper with empty caches.
     #[must_use]
     pub fn new(mapping: Arc<Mapping>) -> Self {
-        let state = map::State::new(&mapping.program);
+        let are_truncated = mapping.options.privacy.as_ref().is_some_and(|privacy| privacy.truncates());
+        let state = map::State::new(&mapping.program, are_truncated);
         let document = Documents::default();
         let treater = mapping.options.privacy.as_ref().map(|_| Box::new(Treater::new()));
         Self {

@@ -81,12 +81,13 @@ pub(crate) struct Context<'c> {
 }
 
 impl State {
-    pub(crate) fn new(program: &Program) -> Self {
+    /// `are_truncated`: addresses may have been truncated before records come here.
+    pub(crate) fn new(program: &Program, are_truncated: bool) -> Self {
         Self {
             fields: Fields::new(program),
             recording: Recording::default(),
             plans: Plans::new(),
-            addresses: Addresses::new(),
+            addresses: Addresses::new(are_truncated),
             agents: FragmentCache::new(AGENTS),
             unknown_types: HashMap::new(),
             event_id: String::new(),

@@ -25,6 +25,31 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+/// An address that stands for a network gets what is known of all of that network, and not what is known of its first address.
+#[test]
+fn an_address_that_stands_for_a_network_is_not_its_first_neighbour() {
+    let databases = open(&["test-city.mmdb", "test-asn.mmdb"]);
+    let of = |address: &str, most| {
+        let found = databases.lookup_of_network(ip(address), most).unwrap().unwrap_or_default();
+        (found.city_name, found.as_number)
+    };
+    // 192.0.2.0/24 is split in both databases, 203.0.113.0/24 in one, 2001:db8::/36 in none.
+    for (address, bits, whole, expected) in [
+        ("192.0.2.0", 24, (Some("Amsterdam"), Some(64496)), (None, None)),
+        ("203.0.113.0", 24, (Some("Berlin"), Some(65536)), (None, Some(65536))),
+        ("203.0.113.0", 26, (Some("Berlin"), Some(65536)), (Some("Berlin"), Some(65536))),
+        ("2001:db8::", 48, (Some("Amsterdam"), Some(65551)), (Some("Amsterdam"), Some(65551))),
+        ("2001:db8::", 35, (Some("Amsterdam"), Some(65551)), (None, Some(65551))),
+        ("::ffff:203.0.113.0", 24, (Some("Berlin"), Some(65536)), (None, Some(65536))),
+        ("2001:db8:f000::", 48, (None, None), (None, None)),
+    ] {
+        assert_eq!(of(address, None), whole, "{address}");
+        assert_eq!(of(address, Some(bits)), expected, "{address}/{bits}");
+        let key = |most| databases.key(ip(address), most).unwrap();
+        assert_eq!(key(None) == key(Some(bits)), whole == expected, "{address}/{bits}");
+    }
+}
+
 fn found<'a>(databases: &'a GeoDatabases, address: &str) -> Option<GeoRecord<'a>> {
     databases.lookup(ip(address)).unwrap()
 }

@@ -4,7 +4,8 @@
 //! mapper's knowledge. The subtle thing: a raw record that is handed on as it is cannot be treated, so that such a configuration is
 //! refused, and not obeyed in part.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -163,17 +164,28 @@ impl PrivacyConfig {
             (Some(_), Some(_)) => Err(wrong("has both `key` and `key_file`; leave one of them out")),
             (Some(key), None) => Ok(Some(key.clone())),
             (None, Some(path)) => {
-                let text = fs::read_to_string(path).map_err(|error| {
+                let (text, is_exposed) = read_key(path).map_err(|error| {
                     let path = path.display();
                     wrong(&format!(
                         "`key_file`: {path} cannot be read: {error}; put a text there that nobody can guess"
                     ))
                 })?;
+                if is_exposed {
+                    tracing::warn!(file = %path.display(), "every user of this machine may read the key that values are hashed with; take that right away with chmod o-rwx, and think of another key");
+                }
                 Ok(Some(Secret::new(text.trim())))
             }
             (None, None) => Ok(None),
         }
     }
+}
+
+/// What a file with a key says, and whether every user may read it.
+fn read_key(path: &Path) -> io::Result<(String, bool)> {
+    let mut file = File::open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((text, disk::is_for_everybody(&file.metadata()?)))
 }
 
 impl RuleConfig {
@@ -212,4 +224,43 @@ fn refusal(error: &PrivacyError, tables: &Tables) -> Failure {
         _ => String::new(),
     };
     wrong(&format!("{error}{advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::layer::{Context, SubscriberExt};
+
+    use super::*;
+
+    /// Counts warnings.
+    #[derive(Clone, Default)]
+    struct Counted(Arc<AtomicUsize>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Counted {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            assert_eq!(*event.metadata().level(), tracing::Level::WARN);
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_key_that_everybody_may_read_is_told_from_one_that_nobody_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, "0123456789abcdef\n").unwrap();
+        for (mode, is_exposed) in [(0o600, false), (0o640, false), (0o644, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_key(&path).unwrap(), ("0123456789abcdef\n".to_owned(), is_exposed), "{mode:o}");
+            let counted = Counted::default();
+            let config = PrivacyConfig { key_file: Some(path.clone()), ..PrivacyConfig::default() };
+            let subscriber = tracing_subscriber::registry().with(counted.clone());
+            tracing::subscriber::with_default(subscriber, || config.secret().unwrap());
+            assert_eq!(counted.0.load(Ordering::Relaxed), usize::from(is_exposed), "{mode:o}");
+        }
+    }
 }

@@ -178,20 +178,34 @@ impl Database {
             || (self.layout == Layout::Flat && record.as_number.is_none())
     }
 
-    /// What this database alone says of an address; `None` if it has no entry.
-    pub(super) fn lookup(&self, address: IpAddr) -> Result<Option<GeoRecord<'_>>, MaxMindDbError> {
-        if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
-            return Ok(None);
-        }
-        self.decode(&self.reader.lookup(address)?)
+    /// What this database alone says of an address; `None` if it has no entry, or one whose network has more than `most` bits.
+    pub(super) fn lookup(
+        &self,
+        address: IpAddr,
+        most: Option<u8>,
+    ) -> Result<Option<GeoRecord<'_>>, MaxMindDbError> {
+        self.find(address, most)?.map_or(Ok(None), |found| self.decode(&found))
     }
 
-    /// Where the entry for an address lies in the file, without reading it; `None` if there is none.
-    pub(super) fn entry(&self, address: IpAddr) -> Result<Option<usize>, MaxMindDbError> {
+    /// Where that entry lies in the file, without reading it; `None` if there is none.
+    pub(super) fn entry(&self, address: IpAddr, most: Option<u8>) -> Result<Option<usize>, MaxMindDbError> {
+        Ok(self.find(address, most)?.and_then(|found| found.offset()))
+    }
+
+    fn find(
+        &self,
+        address: IpAddr,
+        most: Option<u8>,
+    ) -> Result<Option<LookupResult<'_, Vec<u8>>>, MaxMindDbError> {
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return Ok(None);
         }
-        Ok(self.reader.lookup(address)?.offset())
+        let found = self.reader.lookup(address)?;
+        let is_too_narrow = match most {
+            Some(most) => found.network()?.prefix() > most,
+            None => false,
+        };
+        Ok((!is_too_narrow).then_some(found))
     }
 
     fn decode<'a>(

@@ -85,14 +85,14 @@ impl GeoDatabases {
     }
 
     /// Which entries the databases have for an address, without reading them: addresses with the same key have the same
-    /// record. `None` if a database is damaged there.
+    /// record. `None` if a database is damaged there. `most` as in [`GeoDatabases::lookup_of_network`].
     #[must_use]
-    pub fn key(&self, address: IpAddr) -> Option<RecordKey> {
+    pub fn key(&self, address: IpAddr, most: Option<u8>) -> Option<RecordKey> {
         let address = address.to_canonical();
         let mut key = RecordKey::default();
         if !is_special_purpose(address) {
             for (entry, database) in key.0.iter_mut().zip(&self.databases) {
-                *entry = database.entry(address).ok()?;
+                *entry = database.entry(address, most).ok()?;
             }
         }
         Some(key)
@@ -108,6 +108,20 @@ impl GeoDatabases {
     /// A database turned out to be damaged at this address. What the others say is in
     /// [`BrokenLookup::partial`].
     pub fn lookup(&self, address: IpAddr) -> Result<Option<GeoRecord<'_>>, Box<BrokenLookup<'_>>> {
+        self.lookup_of_network(address, None)
+    }
+
+    /// The same for an address that stands for a network of `most` bits: what is known of a part of that network alone is not said,
+    /// since the address need not lie in that part.
+    ///
+    /// # Errors
+    ///
+    /// As for [`GeoDatabases::lookup`].
+    pub fn lookup_of_network(
+        &self,
+        address: IpAddr,
+        most: Option<u8>,
+    ) -> Result<Option<GeoRecord<'_>>, Box<BrokenLookup<'_>>> {
         let address = address.to_canonical();
         if is_special_purpose(address) {
             return Ok(None);
@@ -118,7 +132,7 @@ impl GeoDatabases {
             if !database.could_add_to(&record) {
                 continue;
             }
-            match database.lookup(address) {
+            match database.lookup(address, most) {
                 Ok(Some(more)) => record.fill(more),
                 Ok(None) => {}
                 Err(source) => failures.push(LookupFailure { database, source }),

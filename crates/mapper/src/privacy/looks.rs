@@ -57,6 +57,23 @@ pub(super) struct Network {
     pub(super) bits: Option<u8>,
 }
 
+/// How many bits of an address a truncated one keeps: 24 of IPv4, 48 of IPv6. A 6to4 address (RFC 3056) is an IPv4 one behind 16
+/// bits.
+pub(super) fn kept_bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 24,
+        IpAddr::V6(address) if address.segments()[0] == 0x2002 => 16 + 24,
+        IpAddr::V6(_) => 48,
+    }
+}
+
+/// How many bits of an address say something, if it can be one that was truncated: so many as those keep.
+pub(crate) fn bits_if_truncated(address: IpAddr) -> Option<u8> {
+    let address = address.to_canonical();
+    let truncated = Network { address, bits: None }.truncated();
+    (truncated.address == address).then(|| kept_bits(address))
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bits {
@@ -69,10 +86,10 @@ impl fmt::Display for Network {
 impl Network {
     /// How many bits of an address a truncated one keeps.
     fn most(self) -> u8 {
-        if self.address.is_ipv4() { 24 } else { 48 }
+        kept_bits(self.address)
     }
 
-    /// The network it is in: the first 24 bits of IPv4, the first 48 of IPv6.
+    /// The network it is in: [`kept_bits`] of it.
     pub(super) fn truncated(self) -> Self {
         let kept = self.bits.unwrap_or(u8::MAX).min(self.most());
         let address = match self.address {
@@ -180,6 +197,8 @@ mod tests {
             ("10.1.2.3/0", "10.1.2.3/0", "0.0.0.0/0"),
             ("2001:db8::/32", "2001:db8::/32", "2001:db8::/32"),
             ("::1", "::1", "::"),
+            ("2002:c633:6411::1", "2002:c633:6411::1", "2002:c633:6400::"),
+            ("2002:c633:6411::/48", "2002:c633:6411::/48", "2002:c633:6400::/40"),
         ] {
             let network = network(text).unwrap();
             assert_eq!(network.to_string(), expected, "{text}");

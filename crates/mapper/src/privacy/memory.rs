@@ -10,7 +10,8 @@ use hashbrown::{HashMap, HashTable};
 use model::tables::Class;
 
 use super::treat::{self, Treated};
-use super::tree::{ANYWHERE, Patterns, PlaceId, Tree, UNDECIDED, Verdict};
+use super::tree::{ANYWHERE, Patterns, PlaceId, Tree};
+use super::verdict::{UNDECIDED, Verdict};
 use super::{Action, Privacy};
 use crate::cache::{Finished, FragmentCache};
 use crate::json;
@@ -36,8 +37,8 @@ pub(super) struct Known {
     /// The verdict, if it does not depend on the activity type.
     verdict: Option<Verdict>,
     pub(super) into: PlaceId,
-    /// The key is itself something that is treated.
-    pub(super) looks: Option<(Action, Class)>,
+    /// What the key is itself.
+    pub(super) looks: Option<Class>,
 }
 
 impl Known {
@@ -47,10 +48,10 @@ impl Known {
             field,
             verdict: match field {
                 Some(field) => tree.verdict_on_all(field),
-                None => Some(tree.by_key(key)),
+                None => Some(tree.unknown(place, key)),
             },
             into: field.map_or(ANYWHERE, |field| tree.into(field)),
-            looks: tree.key_looks(key),
+            looks: treat::class_by_looks(key),
         }
     }
 
@@ -154,6 +155,23 @@ impl TypePatterns {
     }
 }
 
+/// What the ends of those variants say that the tree does not know.
+#[derive(Default)]
+pub(super) struct Variants(HashMap<Box<str>, Verdict>);
+
+impl Variants {
+    pub(super) fn ending(&mut self, tree: &Tree, name: &str) -> Verdict {
+        if let Some(verdict) = self.0.get(name) {
+            return *verdict;
+        }
+        let verdict = tree.by_key(name);
+        if self.0.len() < TYPES && name.len() <= LONGEST_KEY {
+            self.0.insert(name.into(), verdict);
+        }
+        verdict
+    }
+}
+
 /// Values that were treated.
 pub(super) struct Values {
     caches: [FragmentCache<Kept>; REPEATING.len()],
@@ -194,7 +212,9 @@ impl Values {
         text: &str,
         put: impl FnOnce(&[u8]),
     ) -> Tags {
-        let cache = class.and_then(|class| REPEATING.iter().position(|other| *other == class));
+        // A long one is not even put into the place for those that are not kept: it would stay there, in clear.
+        let class_kept = class.filter(|_| Kept::keeps(text));
+        let cache = class_kept.and_then(|class| REPEATING.iter().position(|other| *other == class));
         if let Some(cache) = cache.and_then(|cache| self.caches.get_mut(cache)) {
             let found = cache.find(text, |text| {
                 let (tag, json) = written(privacy, action, class, text);
@@ -245,4 +265,32 @@ fn written(
         }
     };
     (tag, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::tables::Tables;
+
+    use super::*;
+    use crate::privacy::PrivacyOptions;
+
+    #[test]
+    fn no_long_value_stays() {
+        let options = PrivacyOptions {
+            classes: Class::ALL.map(|class| (class, Action::Truncate)).into(),
+            ..PrivacyOptions::default()
+        };
+        let privacy = Privacy::new(&options, &Tables::builtin()).unwrap().unwrap();
+        let mut values = Values::new();
+        for (len, is_kept) in [(LONGEST_VALUE, true), (LONGEST_VALUE + 1, false)] {
+            let text = "a".repeat(len);
+            for class in REPEATING {
+                values.treat(&privacy, (Action::Truncate, Some(class)), &text, |_| {});
+            }
+            let stays = |cache: &FragmentCache<Kept>| cache.finished().any(|kept| *kept.text == *text);
+            for cache in &values.caches {
+                assert_eq!(stays(cache), is_kept, "{len}");
+            }
+        }
+    }
 }

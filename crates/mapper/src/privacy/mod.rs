@@ -17,6 +17,7 @@ mod rewrite;
 mod scan;
 mod treat;
 mod tree;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use model::settings::Secret;
 use model::tables::{Class, FieldPath, Holds, KnownField, On, PersonalRow, Tables, known_fields};
 use thiserror::Error;
 
+pub(crate) use looks::bits_if_truncated;
 pub(crate) use pseudonym::is_pseudonym;
 pub(crate) use rewrite::{Treater, Unreadable};
 
@@ -97,6 +99,8 @@ impl PrivacyOptions {
 pub struct Privacy {
     tree: Tree,
     classes: [Action; Class::ALL.len()],
+    /// Some rule truncates.
+    rules_truncate: bool,
     pseudonyms: Option<Pseudonyms>,
 }
 
@@ -203,6 +207,7 @@ impl Privacy {
         Ok(Some(Self {
             tree: Tree::compile(&PersonalRow::builtin(), options),
             classes: Class::ALL.map(|class| options.of(class)),
+            rules_truncate: options.rules.iter().any(|rule| rule.action == Action::Truncate),
             pseudonyms: options.key.as_ref().map(|key| Pseudonyms::new(key.expose().as_bytes())),
         }))
     }
@@ -220,6 +225,11 @@ impl Privacy {
     /// The action for a class.
     pub(crate) fn of(&self, class: Class) -> Action {
         self.classes.get(class as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether addresses may be truncated.
+    pub(crate) fn truncates(&self) -> bool {
+        self.rules_truncate || self.of(Class::Address) == Action::Truncate
     }
 }
 

@@ -12,9 +12,10 @@ use std::ops::Range;
 
 use model::tables::Class;
 
-use super::memory::{Keys, TypePatterns, Values};
+use super::memory::{Keys, TypePatterns, Values, Variants};
 use super::scan::{self, space};
-use super::tree::{Patterns, PlaceId, TOP, UNDECIDED, Verdict};
+use super::tree::{Patterns, PlaceId, TOP};
+use super::verdict::{UNDECIDED, Verdict};
 use super::{Action, Privacy, treat};
 use crate::MAX_DEPTH;
 use crate::out::Out;
@@ -38,6 +39,7 @@ pub(crate) struct Treater {
 struct Memory {
     keys: Keys,
     types: TypePatterns,
+    variants: Variants,
     values: Values,
 }
 
@@ -57,7 +59,12 @@ impl Treater {
         Self {
             out: Out::default(),
             open: Vec::with_capacity(MAX_DEPTH),
-            memory: Memory { keys: Keys::new(), types: TypePatterns::default(), values: Values::new() },
+            memory: Memory {
+                keys: Keys::new(),
+                types: TypePatterns::default(),
+                variants: Variants::default(),
+                values: Values::new(),
+            },
         }
     }
 
@@ -193,7 +200,8 @@ impl<'p> Pass<'p> {
         }
         let Some(variants) = tree.variants(place) else { return Some(place) };
         let name = self.member(at)?;
-        Some(variants.get(&*name).copied().unwrap_or(place))
+        let by_ending = || tree.variant_by_ending(place, self.memory.variants.ending(tree, &name));
+        Some(variants.get(&*name).copied().unwrap_or_else(by_ending))
     }
 
     /// The text of the member `type` of the object at `at`, the last one if there are several; empty if there is none.
@@ -257,8 +265,10 @@ impl<'p> Pass<'p> {
                 self.memory.keys.find(&self.privacy.tree, open.place, &key, &mut self.last)
             }
         };
-        if let (Some(looks), Verdict::Usual(..)) = (known.looks, open.verdict)
-            && !self.name(at..string.end, looks)?
+        if let Some(class) = known.looks
+            && let action @ (Action::Truncate | Action::Hash | Action::Drop) =
+                self.privacy.tree.key_action(open.verdict, class)
+            && !self.name(at..string.end, (action, class))?
         {
             return self.remove(at, value, comma);
         }
@@ -277,7 +287,8 @@ impl<'p> Pass<'p> {
         let mut json = Vec::new();
         let put = |treated: &[u8]| json.extend_from_slice(treated);
         let tag = self.memory.values.treat(self.privacy, (action, Some(class)), &key, put);
-        if tag.contains(Tags::PRIVACY_DROPPED) {
+        let more = json.len().saturating_sub(place.len());
+        if tag.contains(Tags::PRIVACY_DROPPED) || more > self.room {
             return Some(false);
         }
         if !tag.is_empty() {
@@ -318,7 +329,8 @@ impl<'p> Pass<'p> {
         let string = scan::string(self.raw, at)?;
         let part = self.raw.get(at..string.end)?;
         let concerns = match verdict {
-            Verdict::Fixed | Verdict::Rule(Action::Keep, _) => false,
+            Verdict::Fixed | Verdict::Rule(Action::Keep, ..) => false,
+            Verdict::Version => self.privacy.tree.looks_like_email(part, string),
             Verdict::Usual(Action::Keep, _) => self.privacy.tree.looks(part, string),
             Verdict::Usual(..) | Verdict::Rule(..) => true,
         };
@@ -337,7 +349,10 @@ impl<'p> Pass<'p> {
         let is_number = part.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
         let concerns = match verdict {
             _ if part == b"null" => false,
-            Verdict::Fixed | Verdict::Usual(Action::Keep, _) | Verdict::Rule(Action::Keep, _) => false,
+            Verdict::Fixed
+            | Verdict::Version
+            | Verdict::Usual(Action::Keep, _)
+            | Verdict::Rule(Action::Keep, ..) => false,
             Verdict::Usual(..) => is_number,
             Verdict::Rule(..) => true,
         };
@@ -355,8 +370,12 @@ impl<'p> Pass<'p> {
         }
         let what = match verdict {
             Verdict::Fixed => return,
+            Verdict::Version => match treat::class_by_looks(text) {
+                Some(Class::Email) => (self.privacy.of(Class::Email), Some(Class::Email)),
+                _ => return,
+            },
             Verdict::Usual(action, class) => treat::usual(self.privacy, action, class, text),
-            Verdict::Rule(action, class) => (action, treat::class_by_looks(text).or(class)),
+            Verdict::Rule(action, class, _) => (action, treat::class_by_looks(text).or(class)),
         };
         if what.0 == Action::Keep {
             return;
@@ -383,6 +402,7 @@ impl<'p> Pass<'p> {
 
     /// Puts JSON into a place of the record.
     fn replace(&mut self, place: Range<usize>, json: &[u8], tag: Tags) {
+        self.room = self.room.saturating_sub(json.len().saturating_sub(place.len()));
         self.copy(place.start);
         self.out.put(json);
         self.copied = place.end;
@@ -397,179 +417,4 @@ impl<'p> Pass<'p> {
 }
 
 #[cfg(test)]
-mod tests {
-    use model::settings::Secret;
-    use model::tables::Tables;
-
-    use super::*;
-    use crate::privacy::{PrivacyOptions, PrivacyRule};
-
-    fn privacy(action: Action, rules: &[(&str, &str, Action)]) -> Privacy {
-        let rule = |(field, on, action): &(&str, &str, Action)| PrivacyRule {
-            fields: vec![(*field).to_owned()],
-            activity_types: on.split_whitespace().map(str::to_owned).collect(),
-            action: *action,
-        };
-        let options = PrivacyOptions {
-            classes: Class::ALL.map(|class| (class, action)).into(),
-            rules: rules.iter().map(rule).collect(),
-            key: Some(Secret::new("a key of enough bytes")),
-        };
-        Privacy::new(&options, &Tables::builtin()).unwrap().unwrap()
-    }
-
-    /// What becomes of a record, and the names of the tags; nothing if it is not JSON.
-    fn treated(privacy: &Privacy, raw: &str) -> Option<(String, Vec<&'static str>)> {
-        let mut treater = Treater::new();
-        let mut found = None;
-        // The second time by what is remembered of the first.
-        for _ in 0..2 {
-            let tags = treater.treat(privacy, raw.as_bytes(), 1 << 20).ok();
-            let text = |tags: Tags| {
-                let bytes = if tags.is_empty() { raw.as_bytes() } else { treater.record() };
-                String::from_utf8(bytes.to_vec()).unwrap()
-            };
-            let now = tags.map(|tags| (text(tags), tags.names().collect::<Vec<_>>()));
-            assert!(found.is_none_or(|before| before == now), "not the same again: {raw}");
-            found = Some(now);
-        }
-        found.flatten()
-    }
-
-    #[test]
-    fn only_what_is_treated_changes() {
-        let drop = privacy(Action::Drop, &[]);
-        for (raw, expected) in [
-            (r#"{"id":"a","x":1.50,"b":[ 1e400,"",null ]}"#, ""),
-            (r#" { "title" : "t" , "x" : 1 } "#, r#" { "title" : null , "x" : 1 } "#),
-            (
-                r#"{"title":7,"x":{"body":true,"url":null,"urls":[]}}"#,
-                r#"{"title":null,"x":{"body":true,"url":null,"urls":[]}}"#,
-            ),
-            (r#"{"title":{"a":["b"]},"x":[{"url":"u"},"c"]}"#, r#"{"title":null,"x":[{"url":null},"c"]}"#),
-            (r#"{"x":["192.0.2.1",["a@example.com"],"a@b"]}"#, r#"{"x":[null,[null],"a@b"]}"#),
-            (
-                r#"{"x":"\u0061\u0040example.com","y":"192\u002e0.2.1","z":"\n"}"#,
-                r#"{"x":null,"y":null,"z":"\n"}"#,
-            ),
-            (r#"{"ti\u0074le":"t","title":"u"}"#, r#"{"ti\u0074le":null,"title":null}"#),
-            (
-                r#"{"version":"1.2.3.4","versions":["1.2.3.4"],"x":"1.2.3.4"}"#,
-                r#"{"version":"1.2.3.4","versions":["1.2.3.4"],"x":null}"#,
-            ),
-            (
-                r#"{"id":"a@example.com","type":"192.0.2.1","actor":{"type":"a@example.com","id":"a@example.com"}}"#,
-                r#"{"id":"a@example.com","type":"192.0.2.1","actor":{"type":"a@example.com","id":null}}"#,
-            ),
-            (r#"{"id":{"x":"a@example.com"}}"#, r#"{"id":{"x":null}}"#),
-        ] {
-            let (found, tags) = treated(&drop, raw).unwrap();
-            let is_same = expected.is_empty();
-            assert_eq!(found, if is_same { raw } else { expected });
-            assert_eq!(tags, if is_same { vec![] } else { vec!["privacy_dropped"] }, "{raw}");
-        }
-    }
-
-    #[test]
-    fn keys_that_are_addresses_go_with_their_commas() {
-        let drop = privacy(Action::Drop, &[]);
-        for (raw, expected) in [
-            (r#"{"a@example.com":1}"#, r#"{}"#),
-            (r#"{ "a@example.com" : {"x":[1]} }"#, r#"{  }"#),
-            (r#"{"a@example.com":1,"x":2}"#, r#"{"x":2}"#),
-            (r#"{"x":2,"a@example.com":1}"#, r#"{"x":2}"#),
-            (r#"{"x":2 , "a@example.com":1 , "y":3}"#, r#"{"x":2  , "y":3}"#),
-            (
-                r#"{"a@example.com":1,"192.0.2.1":2,"x":{"b@example.com":1,"y":1,"c@example.com":1}}"#,
-                r#"{"x":{"y":1}}"#,
-            ),
-            (r#"{"a@example.com":1,"b@example.com":"u"}"#, r#"{}"#),
-        ] {
-            let (found, tags) = treated(&drop, raw).unwrap();
-            assert_eq!(found, expected, "{raw}");
-            assert_eq!(tags, ["privacy_dropped"], "{raw}");
-        }
-        let truncate = privacy(Action::Truncate, &[]);
-        let (found, _) = treated(&truncate, r#"{"a@example.com":{"192.0.2.7":"b@example.org"}}"#).unwrap();
-        assert_eq!(found, r#"{"@example.com":{"192.0.2.0":"@example.org"}}"#);
-        let hash = privacy(Action::Hash, &[]);
-        let (found, _) = treated(&hash, r#"{"a@example.com":"A@EXAMPLE.com"}"#).unwrap();
-        let (key, value) = found[1..found.len() - 1].split_once(':').unwrap();
-        assert_eq!(key, value);
-    }
-
-    #[test]
-    fn the_type_decides_wherever_it_stands() {
-        let rules =
-            [("filename", "claude_file_viewed", Action::Keep), ("updates", "claude_user_*", Action::Hash)];
-        let drop = privacy(Action::Drop, &rules);
-        for (raw, expected) in [
-            (
-                r#"{"type":"claude_file_viewed","filename":"a.txt"}"#,
-                r#"{"type":"claude_file_viewed","filename":"a.txt"}"#,
-            ),
-            (
-                r#"{"filename":"a.txt","x":{"type":"y"},"type":"claude_file_viewed"}"#,
-                r#"{"filename":"a.txt","x":{"type":"y"},"type":"claude_file_viewed"}"#,
-            ),
-            (
-                r#"{"filename":"a.txt","\u0074ype":"claude_file_\u0076iewed"}"#,
-                r#"{"filename":"a.txt","\u0074ype":"claude_file_\u0076iewed"}"#,
-            ),
-            (
-                r#"{"filename":"a.txt","x":{"type":"claude_file_viewed"}}"#,
-                r#"{"filename":null,"x":{"type":"claude_file_viewed"}}"#,
-            ),
-            (
-                r#"{"filename":"a.txt","type":"claude_file_viewed","type":"other"}"#,
-                r#"{"filename":null,"type":"claude_file_viewed","type":"other"}"#,
-            ),
-            (
-                r#"{"updates":[{"current_value":"A","type":"full_name"},{"current_value":"B","type":"name"}]}"#,
-                r#"{"updates":[{"current_value":null,"type":"full_name"},{"current_value":"B","type":"name"}]}"#,
-            ),
-        ] {
-            assert_eq!(treated(&drop, raw).unwrap().0, expected);
-        }
-        let raw = r#"{"updates":[{"current_value":true,"type":"x"}],"type":"claude_user_of_tomorrow"}"#;
-        let (found, tags) = treated(&drop, raw).unwrap();
-        assert!(found.starts_with(r#"{"updates":[{"current_value":"hmac_"#), "{found}");
-        assert_eq!(tags, ["privacy_hashed"]);
-    }
-
-    #[test]
-    fn what_is_not_json_is_not_treated() {
-        let drop = privacy(Action::Drop, &[]);
-        for raw in [
-            "",
-            " ",
-            "{",
-            "{\"title\":\"a\"",
-            "{\"title\":\"a\"}}",
-            "{\"title\" \"a\"}",
-            "{\"title\":\"\\x\"}",
-            "{\"title\":\"a\nb\"}",
-            "{\"title\":01}",
-            "{\"title\":[1}",
-            "{\"title\":{\"a\":}}",
-            "{title:1}",
-            "{\"a@example.com\":[}",
-            "{\"a@example.com\":1,}",
-            "[1,]x",
-            "{\"title\":\"a\",,\"b\":1}",
-        ] {
-            assert_eq!(treated(&drop, raw), None, "{raw}");
-        }
-    }
-
-    #[test]
-    fn what_is_too_deep_is_dropped() {
-        let keep_names = privacy(Action::Truncate, &[]);
-        for (depth, is_dropped) in [(MAX_DEPTH - 1, false), (MAX_DEPTH, true), (10_000, true)] {
-            let raw = format!("{{\"x\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
-            let (found, tags) = treated(&keep_names, &raw).unwrap();
-            assert_eq!(tags.contains(&"privacy_dropped"), is_dropped, "{depth}");
-            assert_eq!(found.len() < raw.len() || depth == MAX_DEPTH && is_dropped, is_dropped, "{depth}");
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Knows classes and actions, and neither fields nor JSON. What of a value stays when it is truncated is decided here, by class:
 //! so much that records can still be grouped by it, and no more. The subtle thing: where the part that is to stay cannot be
-//! told, nothing stays.
+//! told, nothing stays, and neither does a part that is itself what would be treated: a URL's host may be an IP address.
 
 use std::borrow::Cow;
 
@@ -80,10 +80,26 @@ pub(super) fn treat<'t>(
         (Action::Drop | Action::Hash, _) => Treated::Nothing,
         (Action::Truncate, _) => match truncated(class, text) {
             Some(part) if part == text => Treated::Same,
+            Some(part) if gives_away(privacy, class, text, &part) => Treated::Nothing,
             Some(part) => Treated::Part(part),
             None => Treated::Nothing,
         },
     }
+}
+
+/// Whether a word of the part that stays of a text is what something is done to; also a word that was cut.
+fn gives_away(privacy: &Privacy, class: Option<Class>, text: &str, part: &str) -> bool {
+    // A domain, a network and a letter are what is to stay.
+    if let Some(Class::Email | Class::Address | Class::Name) = class {
+        return false;
+    }
+    let ends_word = |c: char| c.is_whitespace() || matches!(c, '/' | ',' | ';' | '<' | '>' | '(' | ')' | '"');
+    let cut = part.strip_suffix('…').and_then(|cut| text.get(cut.len()..).filter(|_| text.starts_with(cut)));
+    let looked_at = match cut {
+        Some(rest) => text.get(..text.len() - rest.len() + rest.find(ends_word).unwrap_or(rest.len())),
+        None => Some(part),
+    };
+    looked_at.unwrap_or(text).split(ends_word).any(|word| looks_like(privacy, word).is_some())
 }
 
 /// The part of a text that stays.
@@ -187,6 +203,46 @@ mod tests {
             let part = truncated(Some(Class::UserAgent), text).unwrap();
             let (before, after) = (user_agent::parse(text), user_agent::parse(&part));
             assert_eq!(before.name, after.name, "{text}: {part}");
+        }
+    }
+
+    #[test]
+    fn what_stays_is_no_address() {
+        let of = |action| {
+            let options = crate::PrivacyOptions {
+                classes: [(Class::Email, action), (Class::Address, action)].into(),
+                rules: vec![crate::PrivacyRule {
+                    fields: vec!["filename".to_owned()],
+                    activity_types: Vec::new(),
+                    action: Action::Truncate,
+                }],
+                key: None,
+            };
+            Privacy::new(&options, &model::tables::Tables::builtin()).unwrap().unwrap()
+        };
+        let (keep, drop) = (of(Action::Keep), of(Action::Drop));
+        for (class, text, left) in [
+            (Class::UserAgent, "ada@example.com/1.0 (x)", "ada@example.com/1"),
+            (Class::Url, "https://192.0.2.7:8443/x", "https://192.0.2.7"),
+            (Class::Url, "https://[2001:db8::7]/x", "https://[2001:db8::7]"),
+            (Class::Title, "192.0.2.7 is the address of a machine", "192.0.2.7 is the…"),
+            (Class::Body, "ada@example.com, and others", "ada@example.com,…"),
+            (Class::Body, "ask ada@example.com why", "ask ada@example.…"),
+            (Class::Body, "seen at 192.0.2.77", "seen at 192.0.2.…"),
+        ] {
+            let treated = |privacy| treat(privacy, Action::Truncate, Some(class), text);
+            assert_eq!(treated(&keep), Treated::Part(left.into()), "{text}");
+            assert_eq!(treated(&drop), Treated::Nothing, "{text}");
+        }
+        for (class, text, left) in [
+            (Class::Url, "https://example.com/x", "https://example.com"),
+            (Class::Email, "ada@example.com", "@example.com"),
+            (Class::Address, "192.0.2.7", "192.0.2.0"),
+            (Class::Name, "ada@example.com and others", "a…"),
+            (Class::Title, "Notes of last week, by ada@example.com", "Notes of last we…"),
+            (Class::UserAgent, "tool/1.2.3.4 (x)", "tool/1"),
+        ] {
+            assert_eq!(treat(&drop, Action::Truncate, Some(class), text), Treated::Part(left.into()));
         }
     }
 }

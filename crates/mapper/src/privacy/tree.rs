@@ -4,19 +4,19 @@
 //! lists left out. What the tree does not know is decided by the end of its key alone; what lies below it too.
 //!
 //! The subtle thing: what is to be done with a field may depend on the activity type. Those decisions stay open in the tree, and
-//! are taken for each record, by a bit for each pattern that says whether it is for the record's type.
+//! are taken for each record, by a bit for each pattern that says whether it is for the record's type. And where the `type` of an
+//! object says what its members hold, a `type` of tomorrow is read as a key is: by its end.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use memchr::memmem;
-use model::tables::{
-    Class, FieldName, FieldPath, LONGEST_ENDING, On, Personal, PersonalRow, personal, words,
-};
+use model::tables::{Class, FieldName, FieldPath, LONGEST_ENDING, On, Personal, PersonalRow, Segment, words};
 use smallvec::SmallVec;
 
 use super::scan::Quoted;
-use super::{Action, PrivacyOptions, looks, treat, types};
+use super::verdict::{UNDECIDED, Verdict, resolved};
+use super::{Action, PrivacyOptions, looks, types};
 
 /// A place in the tree.
 pub(super) type PlaceId = u32;
@@ -24,48 +24,6 @@ pub(super) type PlaceId = u32;
 pub(super) const ANYWHERE: PlaceId = 0;
 /// The top of a record.
 pub(super) const TOP: PlaceId = 1;
-
-/// What is to be done with a value and what lies in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nothing, whatever it looks like.
-    Fixed,
-    /// This, or what is done to what it looks like, if that says less.
-    Usual(Action, Option<Class>),
-    /// A rule says this, and nothing else counts.
-    Rule(Action, Option<Class>),
-}
-
-/// Nothing is known of a field: only looks count.
-pub(super) const UNDECIDED: Verdict = Verdict::Usual(Action::Keep, None);
-
-impl Verdict {
-    /// The verdict for a field of its own verdict within a value of this one.
-    #[inline]
-    pub(super) fn over(self, own: Self) -> Self {
-        match (self, own) {
-            (_, Self::Rule(..)) => own,
-            (Self::Rule(..), _) => self,
-            (Self::Usual(outer, _), Self::Usual(inner, _)) if outer > inner => self,
-            (Self::Usual(Action::Keep, _) | Self::Fixed, _) => own,
-            (_, Self::Fixed) => self,
-            _ => own,
-        }
-    }
-
-    /// The verdict that holds for what lies in a value of this one.
-    #[inline]
-    pub(super) fn inside(self) -> Self {
-        if self == Self::Fixed { UNDECIDED } else { self }
-    }
-
-    pub(super) fn action(self) -> Action {
-        match self {
-            Self::Fixed => Action::Keep,
-            Self::Usual(action, _) | Self::Rule(action, _) => action,
-        }
-    }
-}
 
 /// The tree.
 pub(super) struct Tree {
@@ -86,14 +44,18 @@ pub(super) struct Place {
     fields: HashMap<Box<str>, u32>,
     /// Where an object belongs, by the value of its member `type`.
     variants: HashMap<Box<str>, PlaceId>,
+    /// Where it belongs if that value is not known, by what its end says.
+    by_ending: Vec<(Verdict, PlaceId)>,
+    /// What holds for fields on which nothing else decides.
+    otherwise: Option<Verdict>,
 }
 
 /// A field of the tree.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// By the number of a pattern; the first that is for the record's type counts.
-    typed: Box<[(usize, Verdict)]>,
-    otherwise: Verdict,
+    /// By the number of a pattern, `None` if it is for all types; the first that is for the record's type counts. Never empty,
+    /// and just one if all types come to the same.
+    decisions: Box<[(Option<usize>, Verdict)]>,
     /// Where it leads.
     pub(super) into: PlaceId,
 }
@@ -104,12 +66,14 @@ pub(super) type Patterns = Arc<[u64]>;
 impl Tree {
     /// Puts the table and the configuration together.
     pub(super) fn compile(rows: &[PersonalRow], options: &PrivacyOptions) -> Self {
+        let has_rules = !options.rules.is_empty();
         let verdict = |personal: Personal| match personal {
-            Personal::Is(class) if options.of(class) != Action::Keep => {
+            // Of what is kept the class matters to rules alone.
+            Personal::Is(class) if has_rules || options.of(class) != Action::Keep => {
                 Verdict::Usual(options.of(class), Some(class))
             }
-            // Of what is kept the class does not matter.
             Personal::Is(_) | Personal::No => UNDECIDED,
+            Personal::Version => Verdict::Version,
             Personal::Fixed => Verdict::Fixed,
         };
         let mut tree = Self {
@@ -132,23 +96,26 @@ impl Tree {
                     precedence: (0, variants(path), usize::from(row.on != On::Any)),
                     verdict: verdict(row.personal),
                 }),
+                FieldName::Within(path) => {
+                    let mut path = path.clone();
+                    path.0.push(Segment { key: ANY_KEY.to_owned(), variant: None });
+                    let verdict = verdict(row.personal);
+                    patterns.push(Pattern { path, on: None, precedence: (0, 0, 0), verdict });
+                }
             }
         }
-        for (rule, number) in options.rules.iter().zip(1..) {
+        for (rule, number) in options.rules.iter().zip(1_u32..) {
             let on = tree.on(&types(rule));
             for path in rule.fields.iter().filter_map(|field| field.parse::<FieldPath>().ok()) {
-                let class = match personal(rows, &path, "") {
-                    Some(Personal::Is(class)) => Some(class),
-                    _ => None,
-                };
-                let verdict = Verdict::Rule(rule.action, class);
-                patterns.push(Pattern { path, on, precedence: (number, 0, 0), verdict });
+                // Which class the field has on a type is found where the rule is applied.
+                let verdict = Verdict::Rule(rule.action, None, number);
+                patterns.push(Pattern { path, on, precedence: (number as usize, 0, 0), verdict });
             }
         }
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.precedence));
         let all: Vec<Step> = (0..patterns.len()).map(|pattern| Step { pattern, at: 0 }).collect();
         tree.places[TOP as usize] = Place::default();
-        tree.fill(TOP, &patterns, &all);
+        tree.fill(TOP, &patterns, &all, None);
         tree
     }
 
@@ -164,10 +131,21 @@ impl Tree {
         }))
     }
 
-    /// Puts the fields into a place that the steps have reached.
-    fn fill(&mut self, place: PlaceId, patterns: &[Pattern], steps: &[Step]) {
+    /// Puts the fields into a place that the steps have reached. `told` are the keys on which the `type` of the object decides by
+    /// its end, and how.
+    fn fill(
+        &mut self,
+        place: PlaceId,
+        patterns: &[Pattern],
+        steps: &[Step],
+        told: Option<(&[&str], Verdict)>,
+    ) {
         for step in steps {
             let Some(segment) = step.segment(patterns) else { continue };
+            if segment.key == ANY_KEY {
+                self.places[place as usize].otherwise = Some(patterns[step.pattern].verdict);
+                continue;
+            }
             if self.places[place as usize].fields.contains_key(segment.key.as_str()) {
                 continue;
             }
@@ -175,26 +153,15 @@ impl Tree {
                 .iter()
                 .filter(|other| other.segment(patterns).is_some_and(|other| other.key == segment.key))
                 .collect();
-            let (mut typed, mut otherwise) = (Vec::new(), None);
-            for step in here.iter().filter(|step| step.is_last(patterns)) {
-                let pattern = &patterns[step.pattern];
-                match pattern.on {
-                    Some(on) => typed.push((on, pattern.verdict)),
-                    None => {
-                        otherwise = Some(pattern.verdict);
-                        break;
-                    }
-                }
-            }
-            let otherwise = otherwise.unwrap_or_else(|| self.by_key(&segment.key));
-            // Where all types come to the same, none needs to be looked up.
-            if typed.iter().all(|(_, verdict)| *verdict == otherwise) {
-                typed.clear();
-            }
-            self.needs_type |= !typed.is_empty();
+            let told = told.filter(|(keys, _)| keys.contains(&segment.key.as_str()));
+            let by_variant = told.map(|(_, verdict)| verdict).filter(|verdict| *verdict != UNDECIDED);
+            let last = here.iter().filter(|step| step.is_last(patterns)).map(|step| &patterns[step.pattern]);
+            let by_key = self.by_key(&segment.key);
+            let decisions = decisions(last, by_variant, by_key);
+            self.needs_type |= decisions.len() > 1;
             let into = self.inside(patterns, &here);
             let number = self.fields.len() as u32;
-            self.fields.push(Field { typed: typed.into(), otherwise, into });
+            self.fields.push(Field { decisions, into });
             self.places[place as usize].fields.insert(segment.key.as_str().into(), number);
         }
     }
@@ -211,12 +178,36 @@ impl Tree {
             onward.iter().filter(fits).map(|step| Step { at: step.at + 1, ..***step }).collect()
         };
         let place = self.add();
-        self.fill(place, patterns, &next(None));
+        self.fill(place, patterns, &next(None), None);
+        // The fields that rows name for one variant are those whose meaning the `type` tells.
+        let is_row =
+            |step: &Step| patterns.get(step.pattern).is_some_and(|pattern| pattern.precedence.0 == 0);
+        let told: Vec<&str> = onward
+            .iter()
+            .filter(|step| is_row(step) && variant(step).is_some())
+            .map(|step| Step { at: step.at + 1, ..***step })
+            .filter(|step| step.is_last(patterns))
+            .filter_map(|step| step.segment(patterns).map(|segment| segment.key.as_str()))
+            .collect();
         for name in onward.iter().filter_map(|step| variant(step)) {
             if !self.places[place as usize].variants.contains_key(name) {
                 let inside = self.add();
-                self.fill(inside, patterns, &next(Some(name)));
+                let ending = self.by_key(name);
+                self.fill(inside, patterns, &next(Some(name)), Some((&told, ending)));
                 self.places[place as usize].variants.insert(name.into(), inside);
+            }
+        }
+        if !told.is_empty() {
+            let mut endings: Vec<Verdict> = Vec::new();
+            for verdict in self.endings.values().filter(|verdict| **verdict != UNDECIDED) {
+                if !endings.contains(verdict) {
+                    endings.push(*verdict);
+                }
+            }
+            for ending in endings {
+                let inside = self.add();
+                self.fill(inside, patterns, &next(None), Some((&told, ending)));
+                self.places[place as usize].by_ending.push((ending, inside));
             }
         }
         place
@@ -227,8 +218,18 @@ impl Tree {
         self.places.len() as PlaceId - 1
     }
 
-    /// The verdict for a field that the tree does not know.
+    /// The verdict for a field that the tree does not know, in a place.
+    pub(super) fn unknown(&self, place: PlaceId, key: &str) -> Verdict {
+        let otherwise = self.places.get(place as usize).and_then(|place| place.otherwise);
+        self.by_ending(key).or(otherwise).unwrap_or(UNDECIDED)
+    }
+
+    /// The verdict by the end of a key alone.
     pub(super) fn by_key(&self, key: &str) -> Verdict {
+        self.by_ending(key).unwrap_or(UNDECIDED)
+    }
+
+    fn by_ending(&self, key: &str) -> Option<Verdict> {
         let words = words(key);
         // Where the last words begin, as many as an ending has at most: a key of a million words costs no more than its length.
         let starts = words.rmatch_indices('_').map(|(at, _)| at + 1).take(LONGEST_ENDING);
@@ -236,15 +237,19 @@ impl Tree {
         if starts.len() < LONGEST_ENDING {
             starts.push(0);
         }
-        let endings = starts.iter().rev().filter_map(|start| self.endings.get(words.get(*start..)?));
-        endings.copied().next().unwrap_or(UNDECIDED)
+        let mut endings = starts.iter().rev().filter_map(|start| self.endings.get(words.get(*start..)?));
+        endings.next().copied()
     }
 
-    /// What a key is itself, and what is done to it then.
-    pub(super) fn key_looks(&self, key: &str) -> Option<(Action, Class)> {
-        let class = treat::class_by_looks(key)?;
-        let (_, action) = *self.looks.iter().find(|(other, _)| *other == class)?;
-        (action != Action::Keep).then_some((action, class))
+    /// What is done to a key that is itself of a class by its looks, in an object of this verdict.
+    pub(super) fn key_action(&self, verdict: Verdict, class: Class) -> Action {
+        let own =
+            self.looks.iter().find(|(other, _)| *other == class).map_or(Action::Keep, |(_, action)| *action);
+        match verdict {
+            Verdict::Rule(action, ..) => action,
+            Verdict::Usual(action, _) => own.max(action),
+            Verdict::Fixed | Verdict::Version => own,
+        }
     }
 
     /// The field of that key.
@@ -259,8 +264,10 @@ impl Tree {
 
     /// The verdict for a field, if it is the same on all types.
     pub(super) fn verdict_on_all(&self, field: u32) -> Option<Verdict> {
-        let field = self.fields.get(field as usize)?;
-        field.typed.is_empty().then_some(field.otherwise)
+        match &*self.fields.get(field as usize)?.decisions {
+            [(_, verdict)] => Some(*verdict),
+            _ => None,
+        }
     }
 
     /// The verdict for a field on a type.
@@ -268,11 +275,15 @@ impl Tree {
         let Some(field) = self.fields.get(field as usize) else { return UNDECIDED };
         let is_for =
             |number: usize| patterns.get(number / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1);
-        field
-            .typed
-            .iter()
-            .find(|(number, _)| is_for(*number))
-            .map_or(field.otherwise, |(_, verdict)| *verdict)
+        let fitting = field.decisions.iter().filter(|(on, _)| on.is_none_or(is_for));
+        resolved(fitting.map(|(_, verdict)| *verdict))
+    }
+
+    /// Where an object belongs whose `type` the place does not know.
+    pub(super) fn variant_by_ending(&self, place: PlaceId, ending: Verdict) -> PlaceId {
+        let by_ending = self.places.get(place as usize).map(|place| place.by_ending.as_slice());
+        let found = by_ending.unwrap_or_default().iter().find(|(other, _)| *other == ending);
+        found.map_or(place, |(_, place)| *place)
     }
 
     /// Where an object of a variant belongs; `None` if there are no variants in a place.
@@ -293,6 +304,13 @@ impl Tree {
             bits[number / 64] |= u64::from(on.rank(activity_type) > 0) << (number % 64);
         }
         bits.into()
+    }
+
+    /// Whether a string, as it stands in the record, can be an e-mail address that is treated.
+    #[inline]
+    pub(super) fn looks_like_email(&self, part: &[u8], string: Quoted) -> bool {
+        let [(_, email), _] = self.looks;
+        email != Action::Keep && (string.has_at || string.has_escape && self.looks_escaped(part, false, b'"'))
     }
 
     /// Whether a string, as it stands in the record, can look like something that is treated.
@@ -316,6 +334,43 @@ impl Tree {
                 && part.len() <= 6 * looks::LONGEST_ADDRESS + 2
                 && (first == b'\\' || looks::could_be_address(first)))
     }
+}
+
+/// The key that stands for all that are not known; no rule can name it.
+const ANY_KEY: &str = "*";
+
+/// What decides on a field, by the patterns that name it, the closest first: rules, rows for the `type` of the object it lies in,
+/// the end of that `type`, other rows, the end of its key.
+fn decisions<'p>(
+    patterns: impl Iterator<Item = &'p Pattern>,
+    by_variant: Option<Verdict>,
+    by_key: Verdict,
+) -> Box<[(Option<usize>, Verdict)]> {
+    let mut decisions = Vec::new();
+    let mut is_decided = false;
+    for pattern in patterns {
+        if let Some(verdict) = by_variant.filter(|_| pattern.precedence.0 == 0 && pattern.precedence.1 == 0) {
+            decisions.push((None, verdict));
+            is_decided = true;
+            break;
+        }
+        decisions.push((pattern.on, pattern.verdict));
+        // A rule for all types is not the end: the class is still asked for.
+        if pattern.on.is_none() && !matches!(pattern.verdict, Verdict::Rule(..)) {
+            is_decided = true;
+            break;
+        }
+    }
+    if !is_decided {
+        decisions.push((None, by_variant.unwrap_or(by_key)));
+    }
+    // Where all types come to the same, none needs to be looked up.
+    let all = |is: &dyn Fn(&(Option<usize>, Verdict)) -> bool| decisions.iter().all(is);
+    let first = decisions.first().map_or(UNDECIDED, |(_, verdict)| *verdict);
+    if all(&|(on, _)| on.is_none()) || all(&|(_, verdict)| *verdict == first) {
+        return [(None, resolved(decisions.iter().map(|(_, verdict)| *verdict)))].into();
+    }
+    decisions.into()
 }
 
 /// Fields, and what is to be done with them.
@@ -349,125 +404,4 @@ fn variants(path: &FieldPath) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::privacy::PrivacyRule;
-
-    fn tree(classes: &[(Class, Action)], rules: &[(&str, &str, Action)]) -> Tree {
-        let rule = |(field, types, action): &(&str, &str, Action)| PrivacyRule {
-            fields: vec![(*field).to_owned()],
-            activity_types: types.split_whitespace().map(str::to_owned).collect(),
-            action: *action,
-        };
-        let options = PrivacyOptions {
-            classes: classes.iter().copied().collect(),
-            rules: rules.iter().map(rule).collect(),
-            key: None,
-        };
-        Tree::compile(&PersonalRow::builtin(), &options)
-    }
-
-    /// The verdict for a path of keys, `key[type]` for an object of a variant.
-    fn verdict(tree: &Tree, path: &str, on: &str) -> Verdict {
-        let patterns = tree.patterns(on);
-        let (mut place, mut verdict) = (TOP, UNDECIDED);
-        for part in path.split('.') {
-            let (key, variant) =
-                part.split_once('[').map_or((part, None), |(key, rest)| (key, rest.strip_suffix(']')));
-            let own = match tree.field(place, key) {
-                Some(field) => {
-                    place = tree.into(field);
-                    tree.verdict(field, &patterns)
-                }
-                None => {
-                    place = ANYWHERE;
-                    tree.by_key(key)
-                }
-            };
-            if let (Some(variant), Some(places)) = (variant, tree.variants(place)) {
-                place = places.get(variant).copied().unwrap_or(place);
-            }
-            verdict = verdict.inside().over(own);
-        }
-        verdict
-    }
-
-    #[test]
-    fn the_last_rule_that_fits_wins() {
-        let tree = tree(
-            &[(Class::FileName, Action::Drop), (Class::Email, Action::Truncate)],
-            &[
-                ("filename", "claude_file_*", Action::Truncate),
-                ("filename", "claude_file_uploaded claude_file_viewed", Action::Keep),
-                ("filename", "claude_file_viewed", Action::Drop),
-                ("actor.email_address", "", Action::Keep),
-            ],
-        );
-        let of = |path, on| verdict(&tree, path, on).action();
-        assert_eq!(of("filename", "claude_file_exported"), Action::Truncate);
-        assert_eq!(of("filename", "claude_file_uploaded"), Action::Keep);
-        assert_eq!(of("filename", "claude_file_viewed"), Action::Drop);
-        assert_eq!(of("filename", "claude_project_file_uploaded"), Action::Drop);
-        assert_eq!(of("filename", "a_type_of_tomorrow"), Action::Drop);
-        assert_eq!(of("filename", "claude_file_of_tomorrow"), Action::Truncate);
-        assert_eq!(of("actor.email_address", "x"), Action::Keep);
-        assert_eq!(of("metadata.ownerEmail", "x"), Action::Truncate);
-        assert_eq!(of("id", "x"), Action::Keep);
-    }
-
-    #[test]
-    fn a_key_is_known_by_its_last_words() {
-        let tree = tree(
-            &[(Class::Name, Action::Drop), (Class::Title, Action::Hash), (Class::Email, Action::Truncate)],
-            &[],
-        );
-        for (key, expected) in [
-            ("display_name", Action::Drop),
-            ("name", Action::Keep),
-            ("the_long_name_of_a_field_with_display_name", Action::Drop),
-            ("a_b_c_email", Action::Truncate),
-            ("a_b_c_d_email", Action::Truncate),
-            ("email", Action::Truncate),
-            ("subjectLine", Action::Hash),
-            ("emails_sent", Action::Keep),
-            ("", Action::Keep),
-            ("__", Action::Keep),
-        ] {
-            assert_eq!(tree.by_key(key).action(), expected, "{key}");
-        }
-        assert_eq!(tree.by_key(&"a_".repeat(1 << 20)).action(), Action::Keep);
-    }
-
-    #[test]
-    fn variants_are_told_apart() {
-        let tree = tree(
-            &[(Class::Name, Action::Hash), (Class::Url, Action::Drop)],
-            &[("updates.current_value", "marketplace_updated", Action::Truncate)],
-        );
-        let of = |path, on| verdict(&tree, path, on).action();
-        assert_eq!(of("updates[full_name].current_value", "claude_user_settings_updated"), Action::Hash);
-        assert_eq!(of("updates[full_name].previous_value", "a_type_of_tomorrow"), Action::Hash);
-        assert_eq!(of("updates[display_name].current_value", "claude_user_settings_updated"), Action::Hash);
-        assert_eq!(of("updates[display_name].current_value", "org_external_key_updated"), Action::Keep);
-        assert_eq!(of("updates[issuer_url].current_value", "x"), Action::Drop);
-        assert_eq!(of("updates[name].current_value", "x"), Action::Keep);
-        assert_eq!(of("updates[full_name].current_value", "marketplace_updated"), Action::Truncate);
-        assert_eq!(of("updates[full_name].settings.profile_url", "x"), Action::Drop);
-    }
-
-    #[test]
-    fn a_value_is_not_better_off_inside_another() {
-        let tree = tree(
-            &[(Class::Body, Action::Hash), (Class::Email, Action::Truncate), (Class::Url, Action::Drop)],
-            &[("metadata", "", Action::Keep), ("metadata.team", "", Action::Drop)],
-        );
-        let of = |path| verdict(&tree, path, "x").action();
-        assert_eq!(of("request_body.owner_email"), Action::Hash);
-        assert_eq!(of("request_body.callback_url"), Action::Drop);
-        assert_eq!(of("request_body.version"), Action::Hash);
-        assert_eq!(of("request_body.anything.at.all"), Action::Hash);
-        assert_eq!(of("metadata.owner_email"), Action::Keep);
-        assert_eq!(of("metadata.team"), Action::Drop);
-        assert_eq!(of("metadata.team.members"), Action::Drop);
-    }
-}
+mod tests;

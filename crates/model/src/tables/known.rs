@@ -179,8 +179,8 @@ const SUSPICIOUS: [&str; 46] = [
     "value",
     "values",
 ];
-/// Last words of keys that hold no words of people.
-const HARMLESS: [&str; 8] = ["hash", "id", "ids", "kind", "prefix", "sha256", "type", "uuid"];
+/// Last words of keys that hold no words of people. Not among them: what has a part of the value, such as a `prefix`.
+const HARMLESS: [&str; 7] = ["hash", "id", "ids", "kind", "sha256", "type", "uuid"];
 
 /// Holds the table against the catalog: every row means something there, and every text field whose key has a word that suggests
 /// something of a person has a row.
@@ -193,10 +193,10 @@ pub fn check_personal(catalog: &Catalog, rows: &[PersonalRow]) -> Vec<Problem> {
     };
     for row in rows {
         if let On::Only(names) = &row.on {
-            if matches!(row.field, FieldName::Ending(_)) {
+            if !matches!(row.field, FieldName::At(_)) {
                 problem(
                     &row.place,
-                    "the end of a key says the same on every type: `on` must be *".to_owned(),
+                    "the end of a key, or `*`, says the same on every type: `on` must be *".to_owned(),
                 );
             }
             for name in
@@ -204,6 +204,11 @@ pub fn check_personal(catalog: &Catalog, rows: &[PersonalRow]) -> Vec<Problem> {
             {
                 problem(&row.place, format!("the catalog has no activity type `{name}`"));
             }
+        }
+        if let FieldName::Within(path) = &row.field
+            && !known.iter().any(|field| field.holds == Holds::Anything && path.names(&field.path))
+        {
+            problem(&row.place, format!("the catalog has no field `{path}` that holds anything"));
         }
         if let FieldName::At(path) = &row.field
             && path.to_string() != ACTOR_TYPE
@@ -269,7 +274,8 @@ mod tests {
             ("updates[full_name],*,name,", "p.csv:2: `updates[full_name]` is no path"),
             ("*a_b_c_d_e,*,email,", "p.csv:2: `*a_b_c_d_e` has more than 4 words"),
             ("*Email,*,email,", "p.csv:2: `*Email` must be words"),
-            ("*email,sso_login_failed,email,", "p.csv:2: the end of a key says the same"),
+            ("*email,sso_login_failed,email,", "p.csv:2: the end of a key, or `*`, says the same"),
+            ("filename.*,*,name,", "p.csv:2: the catalog has no field `filename` that holds anything"),
             ("b,*,none,\na,*,none,", "p.csv:3: not sorted"),
         ] {
             assert!(first(row).starts_with(expected), "{row}: {}", first(row));
@@ -279,7 +285,13 @@ mod tests {
     #[test]
     fn a_field_with_a_telling_name_needs_a_row() {
         let missing = problems("");
-        for field in ["actor.email_address", "filename", "request_body", "updates[full_name].current_value"] {
+        for field in [
+            "actor.email_address",
+            "filename",
+            "match_subject_prefix",
+            "request_body",
+            "updates[full_name].current_value",
+        ] {
             let expected = format!("no row for the field `{field}`");
             assert!(missing.iter().any(|problem| problem.contains(&expected)), "{field}");
         }

@@ -5,7 +5,8 @@
 //!
 //! The subtle thing: a row names a field by its path, or any field by the end of its key (`*email` is also `invited_email` and
 //! `ownerEmail`), so that a field of tomorrow is treated like its relatives of today. A path wins over an end, a longer end
-//! over a shorter one. `none` is a decision too: it says that somebody has looked.
+//! over a shorter one. Where the `type` of an object says what its members hold, that `type` is as good as a key: its end counts
+//! too. `none` is a decision as well: it says that somebody has looked.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,6 +73,8 @@ pub enum Personal {
     Is(Class),
     /// `none`: nothing of a person is expected there. A value may still give itself away by its looks.
     No,
+    /// `version`: a version, which is no IP address though it may look like one; an e-mail address it may still be.
+    Version,
     /// `fixed`: it is left as it is, whatever it looks like.
     Fixed,
 }
@@ -99,6 +102,8 @@ pub enum FieldName {
     Ending(String),
     /// By the way to it.
     At(FieldPath),
+    /// By the way to what it lies in, directly; what no other row decides on. Written `key.key.*`.
+    Within(FieldPath),
 }
 
 /// The way to a field from the top of a record. Lists are passed through: `updates.type` is that of every entry.
@@ -172,6 +177,19 @@ impl FieldPath {
             })
     }
 
+    /// Whether `other` lies directly in it.
+    #[must_use]
+    pub fn holds(&self, other: &Self) -> bool {
+        self.0.len() + 1 == other.0.len() && self.leads_to(other)
+    }
+
+    /// The `type` of the object that the field lies in, where the way says so.
+    #[must_use]
+    pub fn variant(&self) -> Option<&str> {
+        let holder = self.0.len().checked_sub(2).and_then(|at| self.0.get(at))?;
+        holder.variant.as_deref()
+    }
+
     /// The key of the field itself.
     #[must_use]
     pub fn key(&self) -> &str {
@@ -216,7 +234,27 @@ impl PersonalRow {
             FieldName::Ending(ending) if ends_with_words(&words(path.key()), ending) => {
                 ending.len() * 10 + on
             }
-            FieldName::Ending(_) | FieldName::At(_) => 0,
+            FieldName::Within(own) if own.holds(path) => on,
+            FieldName::Ending(_) | FieldName::At(_) | FieldName::Within(_) => 0,
+        }
+    }
+
+    /// Whether the row names the field for one `type` of the object that it lies in, this one or another.
+    fn tells_variants(&self, path: &FieldPath) -> bool {
+        let FieldName::At(own) = &self.field else { return false };
+        own.variant().is_some()
+            && own.0.len() == path.0.len()
+            && own.0.iter().zip(&path.0).all(|(own, other)| own.key == other.key)
+    }
+
+    /// How closely the row names the `type` of the object that a field lies in, by its end: before a path that leaves the `type`
+    /// open, behind one that names it.
+    fn rank_of_variant(&self, path: &FieldPath) -> usize {
+        match (&self.field, path.variant()) {
+            (FieldName::Ending(ending), Some(variant)) if ends_with_words(&words(variant), ending) => {
+                1_000_100 + ending.len()
+            }
+            _ => 0,
         }
     }
 }
@@ -224,7 +262,12 @@ impl PersonalRow {
 /// What the rows say of a field on a type.
 #[must_use]
 pub fn personal(rows: &[PersonalRow], path: &FieldPath, activity_type: &str) -> Option<Personal> {
-    let ranked = rows.iter().map(|row| (row.rank(path, activity_type), row));
+    let is_told = path.variant().is_some() && rows.iter().any(|row| row.tells_variants(path));
+    let rank = |row: &PersonalRow| {
+        let by_variant = if is_told { row.rank_of_variant(path) } else { 0 };
+        row.rank(path, activity_type).max(by_variant)
+    };
+    let ranked = rows.iter().map(|row| (rank(row), row));
     ranked.filter(|(rank, _)| *rank > 0).max_by_key(|(rank, _)| *rank).map(|(_, row)| row.personal)
 }
 
@@ -272,19 +315,23 @@ fn read(source: Source<'_>, problems: &mut Vec<Problem>) -> Vec<PersonalRow> {
                 FieldName::Ending(ending.to_owned())
             }
             Some(ending) => return Err(format!("`*{ending}` must be words in lower case, joined by `_`")),
-            None => FieldName::At(row.cell(0).parse()?),
+            None => match row.cell(0).strip_suffix(".*") {
+                Some(holder) => FieldName::Within(holder.parse()?),
+                None => FieldName::At(row.cell(0).parse()?),
+            },
         };
         let on = on_of(row)?;
         let personal = match row.cell(2) {
             "none" => Personal::No,
             "fixed" => Personal::Fixed,
+            "version" => Personal::Version,
             name => Class::ALL
                 .into_iter()
                 .find(|class| class.as_str() == name)
                 .map(Personal::Is)
                 .ok_or_else(|| {
                     let known = Class::ALL.map(Class::as_str).join(", ");
-                    format!("`{name}` is no class; the classes are {known}, and there are `none` and `fixed`")
+                    format!("`{name}` is no class; the classes are {known}, and there are `none`, `version` and `fixed`")
                 })?,
         };
         Ok((
@@ -334,6 +381,40 @@ mod tests {
         assert_eq!(of("updates[full_name].current_value", "x"), Some(Personal::Is(Class::Name)));
         assert_eq!(of("updates[name].current_value", "x"), Some(Personal::No));
         assert_eq!(of("claude_chat_id", "x"), None);
-        assert_eq!(of("plugin_version", "x"), Some(Personal::Fixed));
+        assert_eq!(of("plugin_version", "x"), Some(Personal::Version));
+    }
+
+    #[test]
+    fn the_type_of_a_change_is_as_good_as_a_key() {
+        let rows = PersonalRow::builtin();
+        let of = |path: &str, on: &str| personal(&rows, &path.parse().unwrap(), on);
+        let (name, title) = (Some(Personal::Is(Class::Name)), Some(Personal::Is(Class::Title)));
+        let settings = "claude_user_settings_updated";
+        assert_eq!(of("updates[nickname].current_value", "x"), name);
+        assert_eq!(of("updates[preferredFirstName].previous_value", "x"), name);
+        assert_eq!(of("updates[owner_url].current_value", "x"), Some(Personal::Is(Class::Url)));
+        assert_eq!(of("updates[owner_url].note_id", "x"), None);
+        assert_eq!(of("updates[display_name].current_value", settings), name);
+        assert_eq!(of("updates[display_name].current_value", "org_external_key_updated"), title);
+        assert_eq!(of("updates.current_value", settings), name);
+        assert_eq!(of("updates.current_value", "marketplace_updated"), Some(Personal::No));
+        assert_eq!(of("updates[thinking_mode_enabled].current_value", settings), Some(Personal::No));
+    }
+
+    #[test]
+    fn what_no_row_names_is_what_it_lies_in() {
+        let rows = PersonalRow::builtin();
+        let of =
+            |key: &str| personal(&rows, &format!("event_data.oidc_token.claims.{key}").parse().unwrap(), "x");
+        for key in ["sub", "actor", "repository_owner", "head_ref", "unique_name", "ref", "claim_of_tomorrow"]
+        {
+            assert_eq!(of(key), Some(Personal::Is(Class::Name)), "{key}");
+        }
+        for key in ["iss", "aud", "repository", "run_id", "exp"] {
+            assert_eq!(of(key), Some(Personal::No), "{key}");
+        }
+        assert_eq!(of("user_email"), Some(Personal::Is(Class::Email)));
+        assert_eq!(of("runner_version"), Some(Personal::Version));
+        assert_eq!(of("a.b"), None);
     }
 }
