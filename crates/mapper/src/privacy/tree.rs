@@ -365,9 +365,9 @@ fn decisions<'p>(
         decisions.push((None, by_variant.unwrap_or(by_key)));
     }
     // Where all types come to the same, none needs to be looked up.
-    let all = |is: &dyn Fn(&(Option<usize>, Verdict)) -> bool| decisions.iter().all(is);
     let first = decisions.first().map_or(UNDECIDED, |(_, verdict)| *verdict);
-    if all(&|(on, _)| on.is_none()) || all(&|(_, verdict)| *verdict == first) {
+    let is_for_all = decisions.iter().all(|(on, _)| on.is_none());
+    if is_for_all || decisions.iter().all(|(_, verdict)| *verdict == first) {
         return [(None, resolved(decisions.iter().map(|(_, verdict)| *verdict)))].into();
     }
     decisions.into()
