@@ -6,7 +6,7 @@ use std::thread::{scope, sleep, yield_now};
 use std::time::{Duration, Instant};
 
 use simulator::Precision;
-use simulator::api::{Dialect, Fault, FaultKind, Pace, Settings, Simulation, Tenant};
+use simulator::api::{Dialect, Fault, FaultKind, Limits, Pace, Settings, Simulation, Tenant};
 
 use crate::copies::Copy;
 use crate::feed::{Feed, MINUTE, real_now};
@@ -42,6 +42,8 @@ fn feed((knows_order, dialect): (bool, Dialect)) -> Feed {
         tenant: Tenant::empty(),
         own_reads: None,
         knows_order,
+        // Its clock stands still, so what is spent of the budget never comes back.
+        limits: Limits { requests: 600_000, ..Limits::default() },
         ..Settings::default()
     };
     let mut simulation = Simulation::new(settings);
