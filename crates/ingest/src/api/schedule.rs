@@ -88,7 +88,8 @@ pub(super) fn plan(
             return Some(Plan::Go(Task::Window));
         }
         let behind = top.since(position.high) > 2 * rules.poll_interval;
-        let last = rules.until.is_some() && top > position.high;
+        // The end is not waited for once it can be read; until then it is no reason to ask more often.
+        let last = rules.until.is_some_and(|until| settled >= until);
         let due = (behind || last || timers.poll <= steady) && top > position.high;
         due.then(|| {
             let to = top.min(position.high.after(LONGEST));

@@ -242,6 +242,19 @@ fn trap_13_feedback() {
 }
 
 #[test]
+fn trap_13_an_end_that_is_to_come_is_no_reason_to_hurry() {
+    let simulator = silent(13);
+    let until = Micros(simulator.start + HOUR);
+    let mut world = World::new(
+        simulator,
+        json!({"initial_lookback": "1h", "until": until.to_string(), "poll_interval": "1m", "reconcile": []}),
+    );
+    world.run(50 * MINUTE);
+    assert!((20..80).contains(&world.requests.len()), "{} requests in 50 minutes", world.requests.len());
+    assert!(world.run(2 * HOUR), "it ends when the end can be read");
+}
+
+#[test]
 fn trap_14_short_page_is_no_end() {
     let mut simulator = silent(14);
     simulator.cursors = CursorStyle::RawIds;
