@@ -392,7 +392,7 @@ async fn an_api_behind_tls_is_waited_for_until_its_authority_is_trusted() {
         log.contains("localhost: ") && log.contains("invalid peer certificate: UnknownIssuer"),
         "the cause is not said:\n{log}"
     );
-    assert!(log.contains("see that the API can be reached from here"), "the remedy is not said:\n{log}");
+    assert!(log.contains("name its authority in `ca_file`"), "the remedy is not said:\n{log}");
     assert_eq!(feed.requests(), 0, "something was said to a server that is not trusted");
     assert_eq!(ids(&home.path().join("out.ndjson")), [] as [String; 0]);
     discreet(home.path(), &[&feed.key]);

@@ -28,6 +28,7 @@ use super::refusal::{Head, classify};
 use super::seen::{Key, Lookup, Seen, SeenStore};
 use super::spans::{Found, Spans};
 use super::time::Micros;
+use super::trouble::unreachable;
 use super::watch::Watch;
 use crate::checkpoint::Checkpoint;
 use crate::source::{Batch, Lane, Mark, Source};
@@ -343,11 +344,7 @@ pub async fn probe(settings: &Settings) -> Result<String, Fault> {
             Event::Piece(piece) if body.len() < 1 << 20 => body.extend_from_slice(&piece),
             Event::Piece(_) => {}
             Event::Broke(_, cause) => {
-                return Err(Fault::new(
-                    FaultKind::Unreachable,
-                    cause,
-                    "see that the API can be reached from here",
-                ));
+                return Err(unreachable(cause));
             }
             Event::End => break,
         }

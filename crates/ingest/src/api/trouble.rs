@@ -29,6 +29,16 @@ const MOST_GAPS: usize = 1_000;
 /// How long until something is tried again that only a person can mend.
 const LONG: Duration = Duration::from_secs(300);
 
+/// The API was not reached, by what the connection says.
+pub(super) fn unreachable(cause: String) -> Fault {
+    let remedy = if cause.contains("certificate") {
+        "see that the API can be reached from here; if something on the way ends TLS, name its authority in `ca_file`"
+    } else {
+        "see that the API can be reached from here"
+    };
+    Fault::new(FaultKind::Unreachable, cause, remedy)
+}
+
 impl Reader {
     /// There is said to be more, and no way to it.
     pub(super) fn stuck(&mut self, page: &Page, now: Now) -> Fault {
@@ -61,8 +71,7 @@ impl Reader {
         }
         let wait = doubled(self.strikes, &mut self.random);
         self.not_before = self.not_before.max(now.steady + wait);
-        let mut fault =
-            Fault::new(FaultKind::Unreachable, cause, "see that the API can be reached from here");
+        let mut fault = unreachable(cause);
         fault.retry_after = Some(wait);
         fault
     }
