@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use crate::stage::program;
+
 /// The processor, how many cores, how much memory, and the kernel.
 pub(crate) fn words() -> String {
     let field = |path: &str, name: &str| -> Option<String> {
@@ -19,17 +21,12 @@ pub(crate) fn words() -> String {
     format!("{processor}, {cores} cores{memory}, Linux {}", kernel.trim())
 }
 
-/// The commit, and whether anything was changed since.
+/// The commit that the program was built from, as it says itself.
 pub(crate) fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "not known".to_owned() };
-    match git(&["status", "--porcelain", "--untracked-files=no"]) {
-        Some(changes) if changes.is_empty() => commit,
-        _ => format!("{commit}, with changes"),
-    }
+    let output = Command::new(program()).arg("--version").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let named = said.split_once("commit ").and_then(|(_, rest)| rest.split_once(','));
+    named.map_or_else(|| "not known".to_owned(), |(commit, _)| commit.to_owned())
 }
 
 /// Processes that would have run, a minute before the end.
