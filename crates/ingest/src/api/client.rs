@@ -5,13 +5,12 @@
 //! The subtle thing: the key goes into one header, marked as sensitive, and nowhere else. Redirects are not followed, since
 //! they would carry it along; addresses are taken out of errors, since a query may name people.
 
-use std::error::Error as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::fault::{Fault, FaultKind};
+use model::fault::{Fault, FaultKind, causes};
 use model::settings::Secret;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::tls::Version;
@@ -90,8 +89,8 @@ impl Client {
         if let Some(path) = &settings.ca_file {
             let pem = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
             let advice = "let `ca_file` hold certificates in PEM";
-            let certificates =
-                Certificate::from_pem_bundle(&pem).map_err(|error| unusable(chain(error), advice))?;
+            let certificates = Certificate::from_pem_bundle(&pem)
+                .map_err(|error| unusable(causes(&error.without_url()), advice))?;
             if certificates.is_empty() {
                 return Err(unusable(format!("{} holds no certificate", path.display()), advice));
             }
@@ -109,7 +108,9 @@ impl Client {
             None if loopback => builder.no_proxy(),
             None => builder,
         };
-        let http = builder.build().map_err(|error| unusable(chain(error), "see `ca_file` and `proxy`"))?;
+        let http = builder
+            .build()
+            .map_err(|error| unusable(causes(&error.without_url()), "see `ca_file` and `proxy`"))?;
         let mut address = settings.base_url.clone();
         address.set_path(&format!("{}/v1/compliance/activities", address.path().trim_end_matches('/')));
         let client = Self {
@@ -200,7 +201,7 @@ impl Client {
                     let sized =
                         !error.is_connect() && (error.is_timeout() || error.is_body() || error.is_decode());
                     let broke = if sized { Broke::Size } else { Broke::Connection };
-                    Event::Broke(broke, format!("{host}: {}", chain(error)))
+                    Event::Broke(broke, format!("{host}: {}", causes(&error.without_url())))
                 }
             };
             let _ = sender.send(last).await;
@@ -240,22 +241,6 @@ fn head(status: u16, headers: &HeaderMap) -> Head {
         remaining: number("anthropic-ratelimit-requests-remaining"),
         reset: text("anthropic-ratelimit-requests-reset").and_then(Micros::parse),
     }
-}
-
-/// An error with its causes, without the address.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !words.contains(&more) {
-            words.push_str(": ");
-            words.push_str(&more);
-        }
-        cause = inner.source();
-    }
-    words
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Fault {

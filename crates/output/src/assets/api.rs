@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use elasticsearch::http::headers::HeaderMap;
 use elasticsearch::http::{Method, transport::Transport};
-use model::fault::{Fault, FaultKind};
+use model::fault::{Fault, FaultKind, causes};
 use serde_json::Value;
 
 /// Templates are cluster state: on a busy cluster a change can wait for others.
@@ -56,7 +56,7 @@ impl<'t> Api<'t> {
         let sent =
             self.transport.send(method, path, HeaderMap::new(), None::<&()>, body, Some(TIMEOUT)).await;
         let unreachable = |error: elasticsearch::Error| {
-            let cause = format!("{call} failed: {}", chain(&error));
+            let cause = format!("{call} failed: {}", causes(&error));
             Fault::new(
                 FaultKind::Unreachable,
                 cause,
@@ -126,16 +126,4 @@ fn name(method: Method) -> &'static str {
         Method::Delete => "DELETE",
         Method::Head => "HEAD",
     }
-}
-
-/// An error with its causes: `error sending request: connection refused`.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }

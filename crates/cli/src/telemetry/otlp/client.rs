@@ -5,10 +5,9 @@
 //! The subtle thing: `hyper` and `reqwest` do log, but what they tell is never a span of ours, so that sending spans makes no
 //! spans. And no answer is quoted: a collector's words may repeat our headers.
 
-use std::error::Error as _;
 use std::time::Duration;
 
-use model::fault::{Fault, FaultKind};
+use model::fault::{Fault, FaultKind, causes};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
@@ -83,7 +82,10 @@ impl Client {
             }
         }
         let http = builder.build().map_err(|error| {
-            unusable(format!("[telemetry.otlp] cannot be used: {}", chain(error)), "see `ca_file`")
+            unusable(
+                format!("[telemetry.otlp] cannot be used: {}", causes(&error.without_url())),
+                "see `ca_file`",
+            )
         })?;
         let mut headers = otlp.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
@@ -117,7 +119,7 @@ impl Client {
     async fn post(&self, url: &Url, body: Vec<u8>) -> Result<Vec<u8>, Refused> {
         let request = self.http.post(url.clone()).headers(self.headers.clone()).body(body);
         let broke = |error: reqwest::Error| {
-            let cause = format!("{url}: {}", chain(error));
+            let cause = format!("{url}: {}", causes(&error.without_url()));
             let remedy =
                 format!("start the collector, or correct `endpoint` of [telemetry.otlp]; {ALL_THE_SAME}");
             Refused { fault: Fault::new(FaultKind::Unreachable, cause, remedy), may_pass_later: true }
@@ -158,20 +160,4 @@ fn refused(url: &Url, response: &Response) -> Refused {
     let mut fault = Fault::new(kind, format!("{url} answered {status}"), format!("{remedy}; {ALL_THE_SAME}"));
     fault.retry_after = after.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WISH));
     Refused { fault, may_pass_later: matches!(status, 429 | 502 | 503 | 504) }
-}
-
-/// An error with its causes, without the address.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !words.contains(&more) {
-            words.push_str(": ");
-            words.push_str(&more);
-        }
-        cause = inner.source();
-    }
-    words
 }
